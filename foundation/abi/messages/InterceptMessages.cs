@@ -74,7 +74,7 @@ public readonly struct HvX64IoPortAccessInfo(byte value)
         : this((byte)(accessSize & 7 | (stringOp ? 8 : 0) | (repPrefix ? 16 : 0))) { }
 }
 
-/// <summary>HV_X64_IO_PORT_INTERCEPT_MESSAGE, 136 bytes.</summary>
+/// <summary>HV_X64_IO_PORT_INTERCEPT_MESSAGE, 128 bytes.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public unsafe struct HvX64IoPortInterceptMessage
 {
@@ -163,7 +163,7 @@ public struct HvX64CpuidInterceptMessage
     public ulong DefaultResultRbx;
 }
 
-/// <summary>HV_X64_EXCEPTION_INTERCEPT_MESSAGE, 232 bytes.</summary>
+/// <summary>HV_X64_EXCEPTION_INTERCEPT_MESSAGE, 240 bytes.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public unsafe struct HvX64ExceptionInterceptMessage
 {
