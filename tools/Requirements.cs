@@ -1,0 +1,86 @@
+// Makes sure of the programs that a verb needs: installs Debian packages where it may, else prints the one line to type.
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Threading.Tasks;
+
+namespace Lamina.Tools;
+
+/// <summary>A thing a verb needs and the Debian package that brings it.</summary>
+public sealed record Requirement(string Package, Func<bool> Present)
+{
+    public static Requirement Program(string name, string package) => new(package, () => ChildProcess.Find(name) != null);
+}
+
+/// <summary>The needs of the verbs.</summary>
+public static class Requirements
+{
+    public static readonly Requirement[] Build =
+    [
+        Requirement.Program("nasm", "nasm"),
+        Requirement.Program("lld-link", "lld"),
+        Requirement.Program("ld.lld", "lld"),
+        Requirement.Program("llvm-nm", "llvm"),
+        Requirement.Program("llvm-lib", "llvm"),
+        Requirement.Program("llvm-objdump", "llvm"),
+        Requirement.Program("llvm-symbolizer", "llvm"),
+    ];
+
+    public static readonly Requirement[] Run =
+    [
+        Requirement.Program("qemu-system-x86_64", "qemu-system-x86"),
+        new("ovmf", () => Lamina.Tools.Run.Firmware.Find() != null),
+        Requirement.Program("mformat", "mtools"),
+        Requirement.Program("mcopy", "mtools"),
+    ];
+
+    public static readonly Requirement[] Guest =
+    [
+        Requirement.Program("xz", "xz-utils"),
+        Requirement.Program("zstd", "zstd"),
+    ];
+
+    /// <summary>Installs what is missing, or fails with the line to type.</summary>
+    public static async Task EnsureAsync(params Requirement[][] needs)
+    {
+        string[] missing = Missing(needs);
+        if (missing.Length == 0)
+            return;
+        string line = "apt-get install -y --no-install-recommends " + string.Join(' ', missing);
+        if (ChildProcess.Find("apt-get") == null)
+            throw new Failure($"needed and not on PATH: what the Debian packages {string.Join(' ', missing)} hold; install them and try again", 3);
+        string[] prefix = await PrivilegeAsync() ?? throw new Failure($"needed: sudo apt-get update && sudo {line}", 3);
+        Report.Say($"installing {string.Join(' ', missing)}");
+        await AptAsync(prefix, ["update", "-q"]);
+        await AptAsync(prefix, line.Split(' ').Skip(1).ToArray());
+        if (Missing(needs) is { Length: > 0 } still)
+            throw new Failure($"still missing after {line}: {string.Join(' ', still)}", 3);
+    }
+
+    private static string[] Missing(Requirement[][] needs) =>
+        needs.SelectMany(n => n).Where(n => !n.Present()).Select(n => n.Package).Distinct().ToArray();
+
+    /// <summary>What to put before apt-get to be allowed to install: nothing as root, sudo where it asks no password, else null.</summary>
+    private static async Task<string[]> PrivilegeAsync()
+    {
+        if (Environment.IsPrivilegedProcess)
+            return [];
+        if (ChildProcess.Find("sudo") == null)
+            return null;
+        Outcome sudo = await ChildProcess.RunAsync("sudo", ["-n", "true"]);
+        return sudo.ExitCode == 0 ? ["sudo", "-n"] : null;
+    }
+
+    private static async Task AptAsync(string[] prefix, string[] arguments)
+    {
+        string[] all = [.. prefix, "apt-get", .. arguments];
+        string last = "";
+        var environment = new Dictionary<string, string> { ["DEBIAN_FRONTEND"] = "noninteractive" };
+        Outcome outcome = await Report.StepAsync($"apt-get {arguments[0]}",
+            () => ChildProcess.RunAsync(all[0], all.Skip(1), line: l => last = l, environment: environment), () => last);
+        // An update fails when any one source does; the install that follows is the judge.
+        if (outcome.ExitCode != 0 && arguments[0] != "update")
+            throw new Failure($"apt-get {arguments[0]} failed: {outcome.Text}", 3);
+    }
+}

@@ -1,0 +1,51 @@
+// The images of the house: what each is made of, where it runs, how big it may be.
+using System.Linq;
+
+namespace Lamina.Tools.Build;
+
+/// <summary>How the linked image is handed out.</summary>
+public enum ImageForm
+{
+    /// <summary>The PE file as linked.</summary>
+    Executable,
+    /// <summary>The PE file as linked, and beside it its memory layout as NAME.flat.</summary>
+    ExecutableAndFlat,
+    /// <summary>Only the memory layout: file offset = RVA.</summary>
+    Flat,
+}
+
+/// <summary>One image.</summary>
+/// <param name="Name">Short name, used on the command line.</param>
+/// <param name="Product">File name in out/.</param>
+/// <param name="Rooms">Project folders, the image's own first, CoreLib last; their assemblies are compiled together.</param>
+/// <param name="Entry">Symbol where it starts.</param>
+/// <param name="Base">Address it is linked at; null: relocatable.</param>
+/// <param name="Budget">Most bytes it may take, file and .bss together; null: no limit.</param>
+/// <param name="Multiboot">True: the file must begin (first 8 KiB) with a Multiboot 1 header.</param>
+/// <param name="After">Images whose flat files this one includes.</param>
+public sealed record Image(string Name, string Product, string[] Rooms, string Entry, ulong? Base, string Subsystem, ImageForm Form,
+    long? Budget = null, bool Multiboot = false, string[] After = null)
+{
+    public string FlatProduct => Form == ImageForm.Flat ? Product : System.IO.Path.ChangeExtension(Product, ".flat");
+}
+
+/// <summary>The table. A new image is a new entry.</summary>
+public static class ImageTable
+{
+    private static readonly string[] Foundation = ["foundation/x64", "foundation/abi", "foundation/corelib"];
+
+    public static readonly Image[] All =
+    [
+        new("hypervisor", "hypervisor.exe", ["hypervisor", .. Foundation], "lamina_core_entry", 0xFFFFFFFF80000000, "native",
+            ImageForm.ExecutableAndFlat, Budget: 300 * 1024),
+        new("root", "root.exe", ["partitions/root", "drivers", "vmbus", .. Foundation], "lamina_root_entry", 0xFFFFFFFFC0000000, "native",
+            ImageForm.ExecutableAndFlat),
+        new("checks", "guest-checks.bin", ["partitions/guest/checks", .. Foundation], "guest_entry32", 0x100000, "native",
+            ImageForm.Flat, Multiboot: true),
+        new("uefi", "BOOTX64.EFI", ["boot/uefi", .. Foundation], "efi_main", null, "efi_application",
+            ImageForm.Executable, After: ["hypervisor", "root"]),
+    ];
+
+    /// <summary>Every folder whose C# goes into some image.</summary>
+    public static string[] AllRooms => All.SelectMany(i => i.Rooms).Distinct().ToArray();
+}

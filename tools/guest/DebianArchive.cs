@@ -1,0 +1,121 @@
+// Fetches Debian packages without touching the machine's own package state.
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.Formats.Tar;
+using System.IO;
+using System.Linq;
+using System.Text.RegularExpressions;
+using System.Threading.Tasks;
+
+namespace Lamina.Tools.Guest;
+
+/// <summary>One version of a package, as the archive lists it.</summary>
+public sealed record DebianPackage(string Name, string Version, string Depends);
+
+/// <summary>
+/// apt with its own lists and sources under the cache: the suites wanted, from the site that the machine itself uses.
+/// Needs no privilege.
+/// </summary>
+public sealed partial class DebianArchive(string folder)
+{
+    private const string Suite = "bookworm";
+    private const string Keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    private bool updated;
+
+    private Dictionary<string, string> Environment => new() { ["APT_CONFIG"] = Path.Combine(folder, "apt.conf"), ["LC_ALL"] = "C" };
+
+    /// <summary>Every version of a package that the suites offer.</summary>
+    public async Task<List<DebianPackage>> VersionsAsync(string package)
+    {
+        await UpdateAsync();
+        Outcome shown = await ChildProcess.RunAsync("apt-cache", ["show", package], environment: Environment);
+        return shown.Output.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
+            .Select(stanza => new DebianPackage(package, Field(stanza, "Version"), Field(stanza, "Depends"))).ToList();
+    }
+
+    /// <summary>Downloads one version; the file stays in the cache.</summary>
+    public async Task<string> DownloadAsync(DebianPackage package)
+    {
+        await UpdateAsync();
+        string target = Path.Combine(folder, "packages", $"{package.Name}_{package.Version.Replace(":", "%3a")}.deb");
+        if (File.Exists(target))
+            return target;
+        string work = Directory.CreateDirectory(target + ".partial").FullName;
+        string Progress() => Directory.EnumerateFiles(work).Sum(f => new FileInfo(f).Length) is var n and > 0 ? $"{n / 1e6:0.0} MB" : "";
+        await Report.StepAsync($"downloading {package.Name} {package.Version}",
+            () => ChildProcess.RequireAsync("apt-get", ["download", "-q", $"{package.Name}={package.Version}"], folder: work, environment: Environment), Progress);
+        File.Move(Directory.EnumerateFiles(work, "*.deb").Single(), target, overwrite: true);
+        Directory.Delete(work, recursive: true);
+        return target;
+    }
+
+    /// <summary>Writes the first file of a package whose path matches to <paramref name="target"/>.</summary>
+    public static async Task ExtractAsync(string package, string pathPattern, string target)
+    {
+        var start = new ProcessStartInfo("dpkg-deb") { RedirectStandardOutput = true, ArgumentList = { "--fsys-tarfile", package } };
+        using Process process = Process.Start(start);
+        await using var tar = new TarReader(process.StandardOutput.BaseStream);
+        try
+        {
+            while (await tar.GetNextEntryAsync() is { } entry)
+            {
+                if (entry.DataStream == null || !Regex.IsMatch(entry.Name, pathPattern))
+                    continue;
+                await using (FileStream file = File.Create(target + ".partial"))
+                    await entry.DataStream.CopyToAsync(file);
+                File.Move(target + ".partial", target, overwrite: true);
+                return;
+            }
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true);
+        }
+        throw new Failure($"{Path.GetFileName(package)} holds no {pathPattern}");
+    }
+
+    private async Task UpdateAsync()
+    {
+        if (updated)
+            return;
+        if (ChildProcess.Find("apt-get") == null || !File.Exists(Keyring))
+            throw new Failure("the guest material comes from Debian packages: apt-get and the Debian archive keyring are needed", 3);
+        foreach (string name in new[] { "lists/partial", "cache/archives/partial", "packages" })
+            Directory.CreateDirectory(Path.Combine(folder, name));
+        (string site, string security) = await SitesAsync();
+        string options = $"deb [arch=amd64 signed-by={Keyring}]";
+        File.WriteAllText(Path.Combine(folder, "sources.list"),
+            $"{options} {site} {Suite} main\n{options} {site} {Suite}-backports main\n{options} {security} {Suite}-security main\n");
+        File.WriteAllText(Path.Combine(folder, "status"), "");
+        File.WriteAllText(Path.Combine(folder, "apt.conf"), $"""
+            Dir::State "{folder}"; Dir::State::status "{folder}/status"; Dir::State::lists "{folder}/lists"; Dir::Cache "{folder}/cache";
+            Dir::Etc::sourcelist "{folder}/sources.list"; Dir::Etc::sourceparts "-"; Dir::Etc::preferences "-"; Dir::Etc::preferencesparts "-";
+            APT::Sandbox::User ""; APT::Architecture "amd64"; Acquire::Languages "none"; Acquire::Retries "3";
+            """);
+        string last = "";
+        Outcome outcome = await Report.StepAsync("reading Debian's package lists",
+            () => ChildProcess.RunAsync("apt-get", ["update", "-q"], line: l => last = l, environment: Environment), () => last);
+        if (outcome.ExitCode != 0)
+            Report.Say($"note: apt-get update: {outcome.Errors.Trim()}");
+        updated = true;
+    }
+
+    /// <summary>Where this machine gets Debian from: the main archive and the security archive.</summary>
+    private static async Task<(string Main, string Security)> SitesAsync()
+    {
+        Outcome targets = await ChildProcess.RequireAsync("apt-get", ["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
+            environment: new Dictionary<string, string> { ["LC_ALL"] = "C" });
+        string[][] rows = targets.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Split(' ')).Where(r => r.Length == 3 && r[2] == "main").ToArray();
+        string security = rows.FirstOrDefault(r => r[1].EndsWith("-security"))?[0];
+        string main = rows.FirstOrDefault(r => MainSuite().IsMatch(r[1]) && r[0].Contains("debian") && r[0] != security)?[0]
+            ?? throw new Failure("this machine's apt sources name no Debian archive to fetch the guest material from", 3);
+        return (main, security ?? main.TrimEnd('/') + "-security/");
+    }
+
+    private static string Field(string stanza, string name) =>
+        Regex.Match(stanza, $"^{name}: (.*)$", RegexOptions.Multiline).Groups[1].Value.Trim();
+
+    [GeneratedRegex("^(bookworm|trixie|forky|stable|testing|sid|unstable)$")]
+    private static partial Regex MainSuite();
+}

@@ -1,0 +1,122 @@
+// What came out of a serial port: raw to a file, and as clean text to match against.
+using System;
+using System.IO;
+using System.Linq;
+using System.Text;
+using System.Text.RegularExpressions;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Lamina.Tools.Run;
+
+/// <summary>Grows while the machine runs. Escape sequences and carriage returns are dropped from the text.</summary>
+public sealed class SerialLog(Stream copy = null)
+{
+    private enum State { Plain, Escape, Sequence, Title }
+
+    private readonly Lock gate = new();
+    private readonly StringBuilder text = new();
+    private readonly Decoder decoder = Encoding.UTF8.GetDecoder();
+    private TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private State state;
+
+    /// <summary>Everything so far.</summary>
+    public string Text { get { lock (gate) return text.ToString(); } }
+
+    public int Length { get { lock (gate) return text.Length; } }
+
+    /// <summary>True once nothing more can come.</summary>
+    public bool Ended { get; private set; }
+
+    public void Append(ReadOnlySpan<byte> bytes)
+    {
+        TaskCompletionSource before;
+        lock (gate)
+        {
+            copy?.Write(bytes);
+            copy?.Flush();
+            var characters = new char[Encoding.UTF8.GetMaxCharCount(bytes.Length)];
+            int count = decoder.GetChars(bytes, characters, flush: false);
+            foreach (char c in characters.AsSpan(0, count))
+                Take(c);
+            before = changed;
+            changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+        before.TrySetResult();
+    }
+
+    public void End()
+    {
+        lock (gate)
+            Ended = true;
+        changed.TrySetResult();
+    }
+
+    /// <summary>Waits for a match at or after a position.</summary>
+    /// <returns>The match, or null when the machine ended without one.</returns>
+    public async Task<Match> WaitAsync(Regex pattern, int from, CancellationToken stop)
+    {
+        int start = from;
+        while (true)
+        {
+            Task next;
+            string window;
+            bool ended;
+            lock (gate)
+            {
+                next = changed.Task;
+                ended = Ended;
+                window = text.ToString(start, text.Length - start);
+            }
+            Match match = pattern.Match(window);
+            if (match.Success)
+            {
+                LastMatchEnd = start + match.Index + match.Length;
+                return match;
+            }
+            if (ended)
+                return null;
+            start += KeptFrom(window);
+            await next.WaitAsync(stop);
+        }
+    }
+
+    /// <summary>Where the latest match of WaitAsync ended; the next step of a script looks from there.</summary>
+    public int LastMatchEnd { get; private set; }
+
+    /// <summary>The last lines, for a failure's report.</summary>
+    public string[] Tail(int lines) => Text.TrimEnd().Split('\n').TakeLast(lines).ToArray();
+
+    // A pattern may span a few lines; what lies further back has had its chance.
+    private static int KeptFrom(string window)
+    {
+        int at = window.Length;
+        for (int lines = 0; lines < 32 && at > 0; lines++)
+            at = window.LastIndexOf('\n', at - 1);
+        return at < 0 ? 0 : at;
+    }
+
+    private void Take(char c)
+    {
+        switch (state)
+        {
+            case State.Escape:
+                state = c == '[' ? State.Sequence : c == ']' ? State.Title : State.Plain;
+                break;
+            case State.Sequence:
+                if (c is >= '@' and <= '~')
+                    state = State.Plain;
+                break;
+            case State.Title:
+                if (c is '\a' or '\\')
+                    state = State.Plain;
+                break;
+            default:
+                if (c == '\x1b')
+                    state = State.Escape;
+                else if (c is '\n' or '\t' || c >= ' ')
+                    text.Append(c);
+                break;
+        }
+    }
+}
