@@ -1,0 +1,70 @@
+// The console's words for virtual machines.
+using System;
+using System.Text;
+using CsCheck;
+using Lamina.Root.Worker;
+using Xunit;
+
+namespace Lamina.Tests.Host.Worker;
+
+public class VmCommandTests
+{
+    private static VmCommand Parse(string line) => VmCommand.Parse(Encoding.UTF8.GetBytes(line));
+
+    [Theory]
+    [InlineData("vm list", VmVerb.List, "")]
+    [InlineData("list", VmVerb.List, "")]
+    [InlineData("  VM   Start\tdebian \r", VmVerb.Start, "debian")]
+    [InlineData("start debian", VmVerb.Start, "debian")]
+    [InlineData("stop debian", VmVerb.Stop, "debian")]
+    [InlineData("vm restart debian", VmVerb.Restart, "debian")]
+    [InlineData("connect Debian", VmVerb.Connect, "Debian")]
+    [InlineData("vm show debian", VmVerb.Show, "debian")]
+    [InlineData("vm suspend debian", VmVerb.Suspend, "debian")]
+    [InlineData("vm resume debian", VmVerb.Resume, "debian")]
+    [InlineData("help", VmVerb.None, "")]
+    [InlineData("show memory", VmVerb.None, "memory")]
+    [InlineData("test other", VmVerb.None, "")]
+    [InlineData("", VmVerb.None, "")]
+    [InlineData("vm", VmVerb.Wrong, "")]
+    [InlineData("vm fly", VmVerb.Wrong, "")]
+    [InlineData("vm start", VmVerb.Wrong, "")]
+    [InlineData("vm start a b", VmVerb.Wrong, "a")]
+    [InlineData("vm list all", VmVerb.Wrong, "")]
+    public void Lines_become_verbs(string line, VmVerb verb, string name)
+    {
+        VmCommand command = Parse(line);
+        Assert.Equal(verb, command.Verb);
+        if (verb is not (VmVerb.None or VmVerb.Wrong)) Assert.Equal(name, Encoding.UTF8.GetString(command.Name));
+        Assert.Equal(verb == VmVerb.Wrong, command.Usage.Length != 0);
+    }
+
+    [Fact]
+    public void A_cycle_test_has_a_count_and_a_time()
+    {
+        VmCommand command = Parse("test cycle tiny 200");
+        Assert.Equal(VmVerb.Cycle, command.Verb);
+        Assert.Equal((200u, VmCommand.DefaultCycleMilliseconds), (command.Count, command.Milliseconds));
+        command = Parse("test cycle tiny 3 250");
+        Assert.Equal((3u, 250u), (command.Count, command.Milliseconds));
+    }
+
+    [Theory]
+    [InlineData("test cycle")]
+    [InlineData("test cycle tiny")]
+    [InlineData("test cycle tiny 0")]
+    [InlineData("test cycle tiny -1")]
+    [InlineData("test cycle tiny 99999999999")]
+    [InlineData("test cycle tiny 5 x")]
+    [InlineData("test cycle tiny 5 5 5")]
+    public void A_wrong_cycle_test_is_told_its_usage(string line)
+    {
+        VmCommand command = Parse(line);
+        Assert.Equal(VmVerb.Wrong, command.Verb);
+        Assert.Equal("test cycle NAME COUNT [MILLISECONDS]", Encoding.UTF8.GetString(command.Usage));
+    }
+
+    [Fact]
+    public void Any_bytes_are_read_without_harm() =>
+        Gen.Byte.Array[0, 120].Sample(bytes => { VmCommand.Parse(bytes); }, iter: 1000);
+}
