@@ -1,6 +1,7 @@
 // Unpacks the ELF kernel inside a Linux bzImage.
 using System;
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.IO;
 using System.Linq;
 using System.Threading.Tasks;
@@ -21,28 +22,39 @@ public static class KernelImage
         int setup = image[SetupSectors] == 0 ? 4 : image[SetupSectors];
         int start = (setup + 1) * 512 + BinaryPrimitives.ReadInt32LittleEndian(image.AsSpan(PayloadOffset));
         int length = BinaryPrimitives.ReadInt32LittleEndian(image.AsSpan(PayloadLength)) - 4; // the last four bytes are the unpacked size
-        ReadOnlySpan<byte> payload = image.AsSpan(start, length);
-        (string program, string[] arguments) = payload[0] switch
+        byte[] payload = image.AsSpan(start, length).ToArray();
+        string partial = target + ".partial";
+        if (BinaryPrimitives.ReadUInt32LittleEndian(payload) == Lz4Legacy.Magic)
         {
-            0xFD => ("xz", new[] { "-dc", "--single-stream" }),
-            0x28 => ("zstd", ["-dcq"]),
-            0x1F => ("gzip", ["-dc"]),
-            _ => throw new Failure($"{bzImage}: payload of unknown compression (first byte 0x{payload[0]:X2})"),
-        };
+            using FileStream file = File.Create(partial);
+            Lz4Legacy.Unpack(payload, file);
+        }
+        else
+            await UnpackWithAsync(Unpacker(payload[0], bzImage), payload, partial);
+        File.Move(partial, target, overwrite: true);
+    }
+
+    private static string[] Unpacker(byte first, string bzImage) => first switch
+    {
+        0xFD => ["xz", "-dc", "--single-stream"],
+        0x28 => ["zstd", "-dcq"],
+        0x1F => ["gzip", "-dc"],
+        _ => throw new Failure($"{bzImage}: payload of unknown compression (first byte 0x{first:X2})"),
+    };
+
+    private static async Task UnpackWithAsync(string[] command, byte[] payload, string target)
+    {
         string packed = target + ".packed";
-        File.WriteAllBytes(packed, payload);
-        var start2 = new System.Diagnostics.ProcessStartInfo(program) { RedirectStandardOutput = true };
-        foreach (string argument in arguments.Append(packed))
-            start2.ArgumentList.Add(argument);
-        using (var process = System.Diagnostics.Process.Start(start2))
+        await File.WriteAllBytesAsync(packed, payload);
+        var start = new ProcessStartInfo(command[0], [.. command.Skip(1), packed]) { RedirectStandardOutput = true };
+        using (Process process = Process.Start(start))
         {
-            await using (FileStream file = File.Create(target + ".partial"))
+            await using (FileStream file = File.Create(target))
                 await process.StandardOutput.BaseStream.CopyToAsync(file);
             await process.WaitForExitAsync();
             if (process.ExitCode != 0)
-                throw new Failure($"{program} cannot unpack {bzImage}");
+                throw new Failure($"{command[0]} cannot unpack the kernel");
         }
         File.Delete(packed);
-        File.Move(target + ".partial", target, overwrite: true);
     }
 }

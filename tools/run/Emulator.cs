@@ -44,8 +44,7 @@ public sealed class Emulator : IAsyncDisposable
             if (options.DirectKernel == null)
             {
                 await FatVolume.WriteAsync(QemuCommand.Volume(folder), files);
-                File.Copy(Firmware.Find().Variables, QemuCommand.Variables(folder));
-                File.SetUnixFileMode(QemuCommand.Variables(folder), UnixFileMode.UserRead | UnixFileMode.UserWrite);
+                await File.WriteAllBytesAsync(QemuCommand.Variables(folder), await File.ReadAllBytesAsync(Firmware.Find().Variables)); // the original may be read-only
             }
             return new Emulator(options, folder, log, echo);
         }

@@ -62,19 +62,18 @@ public static class RunVerb
         StartTyping(machine, attached, () => interrupted.TrySetResult(0));
         if (typeConnect)
             _ = ConnectAsync(machine, stop.Token);
-        Task<Match> matched = until == null ? Never<Match>(stop.Token) : serial.WaitAsync(until, 0, stop.Token);
-        Task<Match> failed = fail == null ? Never<Match>(stop.Token) : serial.WaitAsync(fail, 0, stop.Token);
-        Task late = options.Timeout > 0 ? Task.Delay(TimeSpan.FromSeconds(options.Timeout), stop.Token) : Never<int>(stop.Token);
+        Task<SerialMatch> matched = serial.WaitAsync(until ?? Nothing, 0, stop.Token), failed = serial.WaitAsync(fail ?? Nothing, 0, stop.Token);
+        Task late = Task.Delay(options.Timeout > 0 ? TimeSpan.FromSeconds(options.Timeout) : System.Threading.Timeout.InfiniteTimeSpan, stop.Token);
         Task first = await Task.WhenAny(matched, failed, late, interrupted.Task, machine.Ended);
-        if (first == machine.Ended)
-            first = await Task.WhenAny(matched, failed, Task.Delay(500)) is Task<Match> m && await m != null ? m : machine.Ended;
+        if (serial.Ended)
+            await Task.WhenAll(matched, failed); // the end of the log completes both
         (int code, string why) = first switch
         {
-            _ when first == failed && await failed is { } f => (1, $"failed: the serial log matches --fail: {f.Value.Trim()}"),
-            _ when first == matched && await matched is { } u => (0, $"matched: {u.Value.Trim()}"),
+            _ when Result(failed) is { } f => (1, $"failed: the serial log matches --fail: {f.Value.Trim()}"),
+            _ when Result(matched) is { } u => (0, $"matched: {u.Value.Trim()}"),
             _ when first == late => (OutOfTime, $"timed out after {options.Timeout} s"),
             _ when first == interrupted.Task => (await interrupted.Task, "ended by the user"),
-            _ => (machine.ExitCode != 0 || until != null ? 1 : 0, until != null ? "the machine ended before --until matched" : "the machine ended"),
+            _ => (machine.ExitCode > 0 || until != null ? 1 : 0, until != null ? "the machine ended before --until matched" : "the machine ended"),
         };
         await TryScreenshotAsync(machine, options.Screenshot);
         stop.Cancel();
@@ -157,11 +156,9 @@ public static class RunVerb
         }
     }
 
-    private static async Task<T> Never<T>(CancellationToken stop)
-    {
-        await Task.Delay(System.Threading.Timeout.Infinite, stop).ContinueWith(_ => { }, TaskScheduler.Default);
-        return default;
-    }
+    private static readonly Regex Nothing = new("(?!)");
+
+    private static SerialMatch Result(Task<SerialMatch> task) => task.IsCompletedSuccessfully ? task.Result : null;
 }
 
 /// <summary>Catches what would end the program, so that it ends its machines first.</summary>

@@ -9,6 +9,9 @@ using System.Threading.Tasks;
 
 namespace Lamina.Tools.Run;
 
+/// <summary>What a pattern matched, and where in the log the match ends.</summary>
+public sealed record SerialMatch(string Value, int End);
+
 /// <summary>Grows while the machine runs. Escape sequences and carriage returns are dropped from the text.</summary>
 public sealed class SerialLog(Stream copy = null)
 {
@@ -54,7 +57,7 @@ public sealed class SerialLog(Stream copy = null)
 
     /// <summary>Waits for a match at or after a position.</summary>
     /// <returns>The match, or null when the machine ended without one.</returns>
-    public async Task<Match> WaitAsync(Regex pattern, int from, CancellationToken stop)
+    public async Task<SerialMatch> WaitAsync(Regex pattern, int from, CancellationToken stop)
     {
         int start = from;
         while (true)
@@ -70,19 +73,13 @@ public sealed class SerialLog(Stream copy = null)
             }
             Match match = pattern.Match(window);
             if (match.Success)
-            {
-                LastMatchEnd = start + match.Index + match.Length;
-                return match;
-            }
+                return new SerialMatch(match.Value, start + match.Index + match.Length);
             if (ended)
                 return null;
             start += KeptFrom(window);
             await next.WaitAsync(stop);
         }
     }
-
-    /// <summary>Where the latest match of WaitAsync ended; the next step of a script looks from there.</summary>
-    public int LastMatchEnd { get; private set; }
 
     /// <summary>The last lines, for a failure's report.</summary>
     public string[] Tail(int lines) => Text.TrimEnd().Split('\n').TakeLast(lines).ToArray();
