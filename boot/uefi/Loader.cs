@@ -1,0 +1,198 @@
+// The loader from beginning to end: check, reserve, read, describe, leave. Each step says in one line why it cannot be done.
+using System;
+using Lamina.Abi;
+using Lamina.Boot.Efi;
+using Lamina.Text;
+using Lamina.X64;
+
+namespace Lamina.Boot;
+
+/// <summary>One start. The steps run in the order in which they stand here.</summary>
+public unsafe struct Loader
+{
+    private const ulong CorePoolBytes = 24 * 1024 * 1024;
+    private const ulong RootRoomBytes = 8 * 1024 * 1024;
+    private const ulong StackBytes = 64 * 1024;
+    private const ulong CR4_LA57 = 1 << 12;
+
+    private readonly void* imageHandle;
+    private readonly EfiSystemTable* system;
+    private readonly EfiBootServices* services;
+    private PeImage core;
+    private BootHandover handover;
+    private ulong tables;
+    private ulong stackTop;
+
+    public Loader(void* imageHandle, EfiSystemTable* system, ulong bootTsc)
+    {
+        this = default;
+        this.imageHandle = imageHandle;
+        this.system = system;
+        services = system->BootServices;
+        handover.Magic = BootHandover.ExpectedMagic;
+        handover.Version = BootHandover.ExpectedVersion;
+        handover.Size = (uint)sizeof(BootHandover);
+        handover.BootTsc = bootTsc;
+        handover.BootSource = BootSource.Uefi;
+    }
+
+    /// <summary>Runs all steps. Returns only when one of them failed, its reason said.</summary>
+    public void Run()
+    {
+        if (!CheckProcessor() || !ReserveImages() || !ReadFiles())
+        {
+            return;
+        }
+        DescribeMachine();
+        if (BuildTables())
+        {
+            LeaveAndEnter();
+        }
+    }
+
+    // Paging levels cannot be changed without leaving long mode, and the core walks four.
+    private readonly bool CheckProcessor()
+    {
+        if ((Instructions.ReadCr4() & CR4_LA57) == 0)
+        {
+            return true;
+        }
+        BootConsole.WriteLine("boot: the firmware runs with 5-level paging (CR4.LA57): expected 4 levels; firmware setup may have a switch for it"u8);
+        return false;
+    }
+
+    private bool ReserveImages()
+    {
+        ReadOnlySpan<byte> coreImage = EmbeddedImages.Core;
+        ReadOnlySpan<byte> rootImage = EmbeddedImages.Root;
+        if (!EmbeddedImages.TryRead(coreImage, "core"u8, LoaderMemory.LargePageBytes, out core)
+            || !EmbeddedImages.TryRead(rootImage, "root"u8, LoaderMemory.PageBytes, out PeImage root)
+            || !TryReserve("core"u8, core.SizeOfImage + CorePoolBytes, MemoryRangeType.Hypervisor, out handover.CoreMemoryPhysical, out handover.CoreMemorySize)
+            || !TryReserve("root"u8, root.SizeOfImage + RootRoomBytes, MemoryRangeType.RootImage, out handover.RootMemoryPhysical, out handover.RootMemorySize))
+        {
+            return false;
+        }
+        handover.CoreImagePhysical = handover.CoreMemoryPhysical;
+        handover.CoreImageSize = core.SizeOfImage;
+        handover.RootImagePhysical = handover.RootMemoryPhysical;
+        handover.RootImageSize = root.SizeOfImage;
+        EmbeddedImages.Place(coreImage, handover.CoreMemoryPhysical, handover.CoreMemorySize);
+        EmbeddedImages.Place(rootImage, handover.RootMemoryPhysical, handover.RootMemorySize);
+        // When all of low memory is the firmware's now, a page that it leaves behind is taken later.
+        LoaderMemory.TryAllocateBelow(FirmwareMemoryMap.OneMiB, LoaderMemory.PageBytes, MemoryRangeType.Hypervisor, out handover.TrampolinePhysical);
+        return true;
+    }
+
+    private static bool TryReserve(ReadOnlySpan<byte> name, ulong bytes, uint type, out ulong address, out ulong size)
+    {
+        size = LoaderMemory.RoundUp(bytes, LoaderMemory.LargePageBytes);
+        bool reserved = LoaderMemory.TryAllocateLarge(size, type, out address);
+        TextWriter line = BootConsole.BeginLine();
+        if (reserved)
+        {
+            line.Text("boot: "u8).Text(name).Text(" memory: "u8).Decimal(size >> 20).Text(" MiB at "u8).Hex(address);
+        }
+        else
+        {
+            line.Text("boot: out of memory: expected "u8).Decimal(size >> 20).Text(" MiB in one free piece for the "u8).Text(name);
+        }
+        BootConsole.WriteLine(ref line);
+        return reserved;
+    }
+
+    private bool ReadFiles()
+    {
+        if (!LoaderMemory.TryAllocate((ulong)sizeof(BootModule) * ModuleLoader.MaximumModules, MemoryRangeType.BootData, out handover.ModulesPhysical))
+        {
+            return OutOfMemory((ulong)sizeof(BootModule) * ModuleLoader.MaximumModules);
+        }
+        EfiGuid guid = EfiGuid.EFI_LOADED_IMAGE_PROTOCOL;
+        EfiLoadedImageProtocol* self = null;
+        if (EfiStatus.IsError(services->HandleProtocol(imageHandle, &guid, (void**)&self)) || self->DeviceHandle == null)
+        {
+            BootConsole.WriteLine("boot: the firmware does not say where the loader came from: going on without modules"u8);
+            return true;
+        }
+        if (VolumeFiles.TryOpenVolume(services, self->DeviceHandle, out VolumeFiles files))
+        {
+            ModuleLoader loader = new(services, (BootModule*)handover.ModulesPhysical);
+            loader.Load(ref files);
+            loader.Close();
+            handover.ModuleCount = loader.Count;
+            return true;
+        }
+        guid = EfiGuid.EFI_PXE_BASE_CODE_PROTOCOL;
+        void* network = null;
+        bool fromNetwork = !EfiStatus.IsError(services->HandleProtocol(self->DeviceHandle, &guid, &network));
+        BootConsole.WriteLine(fromNetwork
+            ? "boot: started from the network: reading files by TFTP is not there yet, going on without modules"u8
+            : "boot: the boot device has no file system that the firmware can read: going on without modules"u8);
+        return true;
+    }
+
+    private void DescribeMachine()
+    {
+        handover.Rsdp = FirmwareTables.FindRsdp(system);
+        handover.Framebuffer = FirmwareTables.FindFramebuffer(system);
+        TextWriter line = BootConsole.BeginLine();
+        line.Text("boot: RSDP "u8).Hex(handover.Rsdp).Text(", framebuffer "u8);
+        if (handover.Framebuffer.Base == 0)
+        {
+            line.Text("none"u8);
+        }
+        else
+        {
+            line.Decimal(handover.Framebuffer.Width).Text("x"u8).Decimal(handover.Framebuffer.Height).Text(" at "u8).Hex(handover.Framebuffer.Base);
+        }
+        BootConsole.WriteLine(ref line);
+    }
+
+    private bool BuildTables()
+    {
+        if (!LoaderMemory.TryReadMap(out FirmwareMemoryMap map, out void* buffer, out ulong pages))
+        {
+            return OutOfMemory(pages * LoaderMemory.PageBytes);
+        }
+        ulong top = map.TopOfRam();
+        TextWriter line = BootConsole.BeginLine();
+        line.Text("boot: "u8).Decimal(map.UsableBytes() >> 20).Text(" MiB usable, RAM up to "u8).Hex(top);
+        services->FreePages((ulong)buffer, pages);
+        BootConsole.WriteLine(ref line);
+        if (!LoaderMemory.TryAllocate(StackBytes, MemoryRangeType.Usable, out ulong stack))
+        {
+            return OutOfMemory(StackBytes);
+        }
+        stackTop = stack + StackBytes;
+        return TransitionalTables.TryBuild(top, handover.Framebuffer.Base, handover.Framebuffer.Size, core.ImageBase,
+            handover.CoreImagePhysical, core.SizeOfImage, out tables, out ulong bytes) || OutOfMemory(bytes);
+    }
+
+    private void LeaveAndEnter()
+    {
+        if (!Departure.TryPrepare(services, out Departure departure, out ulong bytes))
+        {
+            OutOfMemory(bytes);
+            return;
+        }
+        TextWriter line = BootConsole.BeginLine();
+        line.Text("boot: "u8).Decimal(handover.ModuleCount).Text(" modules; leaving the firmware for the core at "u8).Hex(core.ImageBase + core.AddressOfEntryPoint);
+        BootConsole.WriteLine(ref line);
+        bool left = departure.TryExit(imageHandle);
+        BootConsole.LeaveFirmware(); // a failed attempt, too, may have taken its console down
+        if (!left)
+        {
+            BootConsole.Stop("boot: stopped: ExitBootServices failed: expected success with a fresh map key"u8);
+        }
+        departure.Finish(ref handover);
+        uint setNoExecute = (TransitionalTables.ExtendedFeatures() & 1u << 20) != 0 ? 1u : 0; // CPUID 80000001 EDX bit 20: NX
+        EmbeddedImages.EnterCore(tables, departure.HandoverPhysical, core.ImageBase + core.AddressOfEntryPoint, stackTop, setNoExecute);
+    }
+
+    private static bool OutOfMemory(ulong bytes)
+    {
+        TextWriter line = BootConsole.BeginLine();
+        line.Text("boot: out of memory: expected "u8).Decimal((bytes + 1023) >> 10).Text(" KiB more"u8);
+        BootConsole.WriteLine(ref line);
+        return false;
+    }
+}
