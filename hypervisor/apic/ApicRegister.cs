@@ -34,7 +34,7 @@ public static class ApicRegister
     public const uint SelfIpi = 0x3F0;
 }
 
-/// <summary>Model-specific registers that <see cref="LocalApic"/> answers.</summary>
+/// <summary>Architectural MSRs that <see cref="LocalApic"/> answers; TLFS's are in <see cref="Lamina.Abi.HvMsr"/>.</summary>
 public static class ApicMsr
 {
     public const uint IA32_APIC_BASE = 0x01B;
@@ -44,10 +44,6 @@ public static class ApicMsr
     public const uint IA32_X2APIC_EOI = 0x80B;
     public const uint IA32_X2APIC_ICR = 0x830;
     public const uint IA32_X2APIC_SELF_IPI = 0x83F;
-    // TLFS, "Local APIC MSR Accesses".
-    public const uint HV_X64_MSR_EOI = 0x40000070;
-    public const uint HV_X64_MSR_ICR = 0x40000071;
-    public const uint HV_X64_MSR_TPR = 0x40000072;
 }
 
 /// <summary>Delivery mode of an interrupt command, a local vector table entry or a message-signalled interrupt.</summary>

@@ -1,4 +1,6 @@
 // Guest accesses: the xAPIC page, the x2APIC MSRs and TLFS's APIC MSRs.
+using Lamina.Abi;
+
 namespace Lamina.Hypervisor.Apic;
 
 public unsafe partial struct LocalApic
@@ -70,10 +72,10 @@ public unsafe partial struct LocalApic
             case ApicMsr.IA32_TSC_DEADLINE:
                 value = ReadTscDeadline(now);
                 return (_features & ApicFeatures.TscDeadline) != 0;
-            case ApicMsr.HV_X64_MSR_ICR:
+            case HvMsr.HV_X64_MSR_ICR:
                 value = ReadCommand();
                 return IsEnabled;
-            case ApicMsr.HV_X64_MSR_TPR:
+            case HvMsr.HV_X64_MSR_TPR:
                 value = TaskPriority;
                 return IsEnabled;
         }
@@ -107,16 +109,16 @@ public unsafe partial struct LocalApic
                 if ((_features & ApicFeatures.TscDeadline) == 0) return false;
                 effect = WriteTscDeadline(value, now);
                 return true;
-            case ApicMsr.HV_X64_MSR_EOI:
+            case HvMsr.HV_X64_MSR_EOI:
                 if (value >> 32 != 0 || !IsEnabled) return false;
                 effect = EndOfInterrupt();
                 return true;
-            case ApicMsr.HV_X64_MSR_ICR:
+            case HvMsr.HV_X64_MSR_ICR:
                 if (!IsEnabled) return false;
                 if (IsX2Apic && (value & CommandReservedBits) != 0) return false;
                 effect = WriteCommand(value);
                 return true;
-            case ApicMsr.HV_X64_MSR_TPR:
+            case HvMsr.HV_X64_MSR_TPR:
                 if (value > 0xFF || !IsEnabled) return false;
                 effect = WriteTaskPriority((uint)value);
                 return true;
