@@ -19,25 +19,29 @@ public sealed class AssemblyStage(Workspace workspace)
     /// <summary>The room's compiled assembly.</summary>
     public string Assembly(string room)
     {
-        string project = Directory.GetFiles(Path.Combine(workspace.Root, room), "*.csproj").SingleOrDefault()
-            ?? throw new Failure($"{room} holds no project");
+        string project = Project(room);
         string folder = Path.Combine(workspace.Artifacts, "bin", Path.GetFileNameWithoutExtension(project), Configuration);
         string name = AssemblyName(project);
         return Path.Combine(folder, name + ".dll");
     }
 
-    /// <summary>Brings all assemblies up to date; does nothing when no source changed.</summary>
-    public async Task RunAsync(string[] rooms)
+    /// <summary>Brings the assemblies of some images up to date; does nothing when no source changed.</summary>
+    public async Task RunAsync(Image[] images)
     {
-        string stamp = Path.Combine(workspace.Objects, "assemblies.stamp");
+        string[] rooms = images.SelectMany(i => i.Rooms).Distinct().ToArray();
+        bool all = images.Length == ImageTable.All.Length;
+        string stamp = Path.Combine(workspace.Objects, all ? "assemblies.stamp" : $"assemblies-{string.Join('-', images.Select(i => i.Name))}.stamp");
         string value = new Fingerprint().Add(Sources(rooms)).Value();
         IEnumerable<string> products = rooms.Select(Assembly).Append(PathFile);
         if (Fingerprint.IsCurrent(stamp, value, products) && Directory.Exists(CompilerFolder))
             return;
+        foreach (string outdated in Directory.EnumerateFiles(workspace.Objects, "assemblies*.stamp"))
+            File.Delete(outdated);
+        string only = string.Join("%3B", images.Select(i => Project(i.Rooms[0])));
         string last = "";
         Outcome outcome = await Report.StepAsync("compiling C#", () => ChildProcess.RunAsync("dotnet",
             ["build", Path.Combine(workspace.Root, "tools", "images", "Images.csproj"), "-c", "Debug", "-v", "m", "--nologo",
-             "-clp:NoSummary", "--disable-build-servers", "--artifacts-path", workspace.Artifacts],
+             "-clp:NoSummary", "--disable-build-servers", "--artifacts-path", workspace.Artifacts, .. all ? Array.Empty<string>() : ["-p:OnlyProjects=" + only]],
             folder: workspace.Root, line: l => last = l), () => Short(last));
         string[] lines = outcome.Output.Split('\n').Select(l => l.Trim()).Where(l => l.Contains(": error ") || l.Contains(": warning ")).Distinct().ToArray();
         foreach (string line in lines)
@@ -56,6 +60,9 @@ public sealed class AssemblyStage(Workspace workspace)
         foreach (string shared in new[] { "Directory.Build.props", "foundation/Freestanding.props", "tools/images/Images.csproj" })
             yield return Path.Combine(workspace.Root, shared);
     }
+
+    private string Project(string room) => Directory.GetFiles(Path.Combine(workspace.Root, room), "*.csproj").SingleOrDefault()
+        ?? throw new Failure($"{room} holds no project, or several");
 
     private static string AssemblyName(string project)
     {

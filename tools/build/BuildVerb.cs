@@ -16,7 +16,7 @@ public static class BuildVerb
         await Requirements.EnsureAsync(Requirements.Build);
         Image[] images = Choose(names);
         var assemblies = new AssemblyStage(workspace);
-        await assemblies.RunAsync(ImageTable.AllRooms);
+        await assemblies.RunAsync(images);
         var sizes = new List<ImageSize>();
         var failures = new List<string>();
         foreach (Image image in images)

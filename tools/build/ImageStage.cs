@@ -25,7 +25,6 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
 
     /// <summary>The linked PE of an image, which keeps its symbols beside it.</summary>
     public static string LinkedPath(Workspace workspace, Image image) => new ImageStage(workspace, null, image).Linked;
-    public static string SymbolsPath(Workspace workspace, Image image) => new ImageStage(workspace, null, image).Symbols;
 
     /// <summary>Makes the image if it is out of date.</summary>
     /// <exception cref="Failure">One line for each thing that is wrong with it.</exception>
@@ -117,7 +116,7 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
         [
             "/nologo", "/subsystem:" + image.Subsystem, "/entry:" + image.Entry, "/nodefaultlib", "/machine:x64", "/Brepro",
             "/out:" + Linked, "/map:" + Map, "/debug", "/pdb:" + Symbols, "/pdbaltpath:" + Path.GetFileName(Symbols),
-            "/merge:.managed=.text", "/merge:.modules=.rdata", "/opt:ref", "/opt:noicf", "/errorlimit:0",
+            "/merge:.managedcode=.text", "/merge:.modules=.rdata", "/opt:ref", "/opt:noicf", "/errorlimit:0",
         ];
         if (image.Base is { } address)
             arguments.AddRange([$"/base:0x{address:X}", "/fixed"]);

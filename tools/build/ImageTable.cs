@@ -1,6 +1,4 @@
 // The images of the house: what each is made of, where it runs, how big it may be.
-using System.Linq;
-
 namespace Lamina.Tools.Build;
 
 /// <summary>How the linked image is handed out.</summary>
@@ -45,7 +43,4 @@ public static class ImageTable
         new("uefi", "BOOTX64.EFI", ["boot/uefi", .. Foundation], "efi_main", null, "efi_application",
             ImageForm.Executable, After: ["hypervisor", "root"]),
     ];
-
-    /// <summary>Every folder whose C# goes into some image.</summary>
-    public static string[] AllRooms => All.SelectMany(i => i.Rooms).Distinct().ToArray();
 }

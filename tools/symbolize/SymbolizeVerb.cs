@@ -40,7 +40,7 @@ public static partial class SymbolizeVerb
         }
     }
 
-    private sealed record Loaded(Image Image, string Path, ulong Start, ulong End);
+    private sealed record Loaded(Image Image, string Path, ulong Start, ulong End, string Map, string Root);
 
     private static IEnumerable<Loaded> Ranges(Workspace workspace)
     {
@@ -50,7 +50,8 @@ public static partial class SymbolizeVerb
             if (!File.Exists(path))
                 continue;
             var linked = new PortableExecutable(File.ReadAllBytes(path));
-            yield return new Loaded(image, path, linked.Base, linked.Base + linked.SizeOfImage);
+            yield return new Loaded(image, path, linked.Base, linked.Base + linked.SizeOfImage,
+                Path.Combine(workspace.Out, image.Name + ".map"), workspace.Root);
         }
     }
 
@@ -73,16 +74,20 @@ public static partial class SymbolizeVerb
         string[] lines = outcome.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         var frames = new List<string>();
         for (int i = 0; i + 1 < lines.Length; i += 2)
-            frames.Add(lines[i + 1].StartsWith("??") ? lines[i] : $"{lines[i]} at {lines[i + 1].Replace("./", "")}");
+            frames.Add(lines[i + 1].StartsWith("??") ? lines[i] : $"{lines[i]} at {Place(image, lines[i + 1])}");
         if (frames.Count == 0 || frames[0] == "??")
             frames = [FromMap(image, offset) ?? "?"];
         return $"{address:X16} {image.Image.Name}+0x{address - image.Start:X}  {string.Join(", inlined into ", frames)}";
     }
 
+    // "ROOT/hypervisor/core/Entry.cs:12:0": as it is typed in the clone, and without the column, which is always 0.
+    private static string Place(Loaded image, string text) =>
+        Regex.Replace(text.Replace(image.Root + "/", "").Replace("./", ""), @":0$", "");
+
     /// <summary>Nearest symbol before the offset in the linker's map.</summary>
     private static string FromMap(Loaded image, ulong offset)
     {
-        string map = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(image.Path)!, image.Image.Name + ".map");
+        string map = image.Map;
         if (!File.Exists(map))
             return null;
         (ulong At, string Name) best = default;
