@@ -1,4 +1,6 @@
 // What a register access or an arriving interrupt asks the core to do next.
+using System.Runtime.CompilerServices;
+
 namespace Lamina.Hypervisor.Apic;
 
 /// <summary>
@@ -24,8 +26,11 @@ public readonly struct ApicEffect
     /// <summary>IA32_APIC_BASE changed mode or address: the core maps or unmaps the register page.</summary>
     public static ApicEffect ModeChanged => new ApicEffect(ModeChangedBit | TimerChangedBit | InterruptsChangedBit);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ApicEffect InterruptsChangedIf(bool condition) => new ApicEffect(condition ? InterruptsChangedBit : 0);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ApicEffect SendIpi(IcrCommand command) => new ApicEffect(SendIpiBit | command.Value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ApicEffect EndOfInterrupt(byte vector, bool levelTriggered, bool othersPending) =>
         new ApicEffect(EndOfInterruptBit | vector | (levelTriggered ? 1u << 15 : 0) | (othersPending ? InterruptsChangedBit : 0));
 

@@ -76,6 +76,7 @@ public unsafe partial struct LocalApic
     public readonly bool IsRequested(byte vector) => (*Word(ApicRegister.InterruptRequest, vector) & (1u << vector)) != 0;
     public readonly bool IsInService(byte vector) => (*Word(ApicRegister.InService, vector) & (1u << vector)) != 0;
     /// <summary>The vector's last request was level-triggered.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly bool IsLevelTriggered(byte vector) => (*Word(ApicRegister.TriggerMode, vector) & (1u << vector)) != 0;
 
     /// <summary>

@@ -1,4 +1,5 @@
 // Guest accesses: the xAPIC page, the x2APIC MSRs and TLFS's APIC MSRs.
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 
 namespace Lamina.Hypervisor.Apic;
@@ -234,5 +235,6 @@ public unsafe partial struct LocalApic
 
     private readonly uint WithForcedMask(uint lvt) => IsSoftwareEnabled ? lvt : lvt | LvtEntry.MaskBit;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsIn(ulong set, uint register) => register <= ApicRegister.SelfIpi && ((set >> (int)(register >> 4)) & 1) != 0;
 }

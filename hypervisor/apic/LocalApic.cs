@@ -75,13 +75,13 @@ public unsafe partial struct LocalApic
 
     public readonly uint ApicId => _apicId;
     public readonly byte* RegisterPage => _page;
-    public readonly bool IsEnabled => (_base & EnableBit) != 0;
-    public readonly bool IsX2Apic => (_base & X2ApicBit) != 0;
-    public readonly bool IsXApic => (_base & (EnableBit | X2ApicBit)) == EnableBit;
+    public readonly bool IsEnabled { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => (_base & EnableBit) != 0; }
+    public readonly bool IsX2Apic { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => (_base & X2ApicBit) != 0; }
+    public readonly bool IsXApic { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => (_base & (EnableBit | X2ApicBit)) == EnableBit; }
     public readonly bool IsBootstrap => (_base & BootstrapBit) != 0;
     /// <summary>Guest-physical address of the register page; meaningful while <see cref="IsXApic"/>.</summary>
     public readonly ulong BaseAddress => _base & ~0xFFFUL;
-    public readonly bool IsSoftwareEnabled => (Register(ApicRegister.SpuriousInterruptVector) & SoftwareEnableBit) != 0;
+    public readonly bool IsSoftwareEnabled { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => (Register(ApicRegister.SpuriousInterruptVector) & SoftwareEnableBit) != 0; }
     public readonly byte SpuriousVector => (byte)Register(ApicRegister.SpuriousInterruptVector);
 
     /// <summary>IA32_APIC_BASE.</summary>

@@ -1,5 +1,6 @@
 // Delivery of messages into the SIM page and of event flags into the SIEF page.
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Lamina.Abi;
 
@@ -24,6 +25,8 @@ public unsafe partial struct SynicState
     /// <summary>
     /// Posts a timer message. TLFS, "Synthetic Timer Expiration Message". Busy: the timer keeps it and tries again at EOM.
     /// </summary>
+    // Every field is written: no zeroing, which would go through XMM registers on a path that may not have saved them.
+    [SkipLocalsInit]
     public PostResult TryPostTimerMessage(int sint, uint timer, ulong expiration, ulong delivery, out byte vector)
     {
         HvMessageHeader header;
