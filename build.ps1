@@ -1,3 +1,3 @@
 # Forwards to the tools: ./build.ps1 build | run | test | guest | symbolize ...
-dotnet run --project (Join-Path $PSScriptRoot 'tools') -- @args
+dotnet run --project "$PSScriptRoot/tools" -- @args
 exit $LASTEXITCODE

@@ -14,8 +14,6 @@ public static class BootFiles
     /// <summary>Looks each file up beside the configuration, then among the products and the guest material.</summary>
     public static Dictionary<string, string> Collect(Workspace workspace, string config)
     {
-        if (!File.Exists(config))
-            throw new Failure($"--config {config}: no such file", 2);
         var files = new Dictionary<string, string>
         {
             [Loader] = Path.Combine(workspace.Out, "BOOTX64.EFI"),

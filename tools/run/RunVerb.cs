@@ -35,6 +35,8 @@ public static class RunVerb
     public static async Task<int> RunAsync(Workspace workspace, RunOptions options)
     {
         QemuCommand.ResolveAccel(options.Machine);
+        if (options.Config != null && !File.Exists(options.Config))
+            throw new Failure($"--config {options.Config}: no such file", 2);
         Regex until = Pattern("--until", options.Until), fail = Pattern("--fail", options.Fail);
         await Requirements.EnsureAsync(Requirements.Build, Requirements.Run);
         await BuildVerb.RunAsync(workspace, options.Config == null ? ["uefi"] : []);

@@ -23,7 +23,7 @@ public static class HostTests
         if (filter != null)
             arguments.AddRange(["--filter", "FullyQualifiedName~" + filter]);
         string last = "";
-        var environment = new Dictionary<string, string> { ["LAMINA_OUT"] = workspace.Out, ["LAMINA_ROOT"] = workspace.Root };
+        var environment = new Dictionary<string, string> { ["LAMINA_OUT"] = workspace.Out, ["LAMINA_ROOT"] = workspace.Root, ["ArtifactsPath"] = workspace.Artifacts };
         Outcome outcome = await Report.StepAsync("host tests", () => ChildProcess.RunAsync("dotnet", arguments, folder: workspace.Root,
             line: l => last = l, environment: environment), () => last.Trim());
         if (!File.Exists(results))
