@@ -31,8 +31,8 @@ public static unsafe class SynicCalls
         return HypercallClient.CallQuietly(account, HypercallCode.HvCallSignalEventDirect);
     }
 
-    /// <summary>HvCallCreatePort: <paramref name="account"/> receives on <paramref name="sint"/> what comes in by this port.</summary>
-    public static HvStatus CreatePort(PartitionAccount* account, uint portId, PartitionId sender, uint portType, uint sint, VpIndex vp, ushort flagCount)
+    /// <summary>HvCallCreatePort: <paramref name="account"/> receives on <paramref name="sint"/> what comes in by this port. Flags are those of event ports.</summary>
+    public static HvStatus CreatePort(PartitionAccount* account, uint portId, PartitionId sender, uint portType, uint sint, VpIndex vp, ushort baseFlag, ushort flagCount)
     {
         HvInputCreatePort* input = HypercallClient.Prepare<HvInputCreatePort>();
         input->PortPartition = account->Id;
@@ -41,7 +41,11 @@ public static unsafe class SynicCalls
         input->PortInfo.PortType = portType;
         input->PortInfo.TargetSint = sint;
         input->PortInfo.TargetVp = vp;
-        input->PortInfo.FlagCount = flagCount;
+        if (portType == HvPortType.HvPortTypeEvent)
+        {
+            input->PortInfo.BaseFlagNumber = baseFlag;
+            input->PortInfo.FlagCount = flagCount;
+        }
         return HypercallClient.CallQuietly(account, HypercallCode.HvCallCreatePort);
     }
 

@@ -1,0 +1,55 @@
+// How an intercept is completed: registers change, the suspension ends, all in one call.
+using Lamina.Abi;
+using Lamina.Root.Hypercalls;
+
+namespace Lamina.Root.Worker;
+
+/// <summary>Collects what an intercepted instruction did to its processor.</summary>
+internal unsafe ref struct Completion
+{
+    private const byte GeneralProtectionVector = 13, PageFaultVector = 14;
+
+    private readonly VmMachine* _machine;
+    private readonly VpIndex _vp;
+    private readonly ulong _rip;
+    private RegisterBatch _batch;
+
+    public Completion(VmMachine* machine, in HvX64InterceptMessageHeader header)
+    {
+        _machine = machine;
+        _vp = header.VpIndex;
+        _rip = header.Rip;
+        _batch = RegisterBatch.Begin();
+    }
+
+    public void Set(uint name, ulong value) => _batch.Add(name, value);
+
+    /// <summary>The instruction is done; RIP wraps outside of 64-bit mode.</summary>
+    public void Advance(in HvX64InterceptMessageHeader header, int length)
+    {
+        ulong next = _rip + (uint)length;
+        Set(HvRegisterName.HvX64RegisterRip, InterceptMode.Is64(header) ? next : (uint)next);
+    }
+
+    /// <summary>The instruction is not carried out: #GP(0).</summary>
+    public void InjectGeneralProtection() => Inject(GeneralProtectionVector, 0);
+
+    /// <summary>The instruction is not carried out, or not to its end: #PF.</summary>
+    public void InjectPageFault(in GuestFault fault)
+    {
+        Set(HvRegisterName.HvX64RegisterCr2, fault.Address);
+        Inject(PageFaultVector, fault.ErrorCode);
+    }
+
+    /// <summary>Makes the changes and lets the processor go on. <see cref="VmEnd.Failed"/> (reported) when the core refuses.</summary>
+    public VmEnd Commit()
+    {
+        Set(HvRegisterName.HvRegisterInterceptSuspend, 0);
+        return VirtualProcessorCalls.Set(&_machine->Account, _vp, ref _batch).IsSuccess ? VmEnd.None : VmEnd.Failed;
+    }
+
+    private void Inject(byte vector, uint errorCode) => Set(HvRegisterName.HvRegisterPendingInterruption,
+        default(HvX64PendingInterruptionRegister).WithInterruptionPending(true)
+            .WithInterruptionType(HvX64PendingInterruptionType.HvX64PendingException)
+            .WithDeliverErrorCode(true).WithErrorCode(errorCode).WithInterruptionVector(vector).Value);
+}

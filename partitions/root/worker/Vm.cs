@@ -1,0 +1,98 @@
+// One virtual machine: what is remembered of it always, and what exists only while it runs.
+using System;
+using System.Runtime.CompilerServices;
+using Lamina.Abi;
+using Lamina.Root.Config;
+using Lamina.Root.Devices;
+using Lamina.Root.Hypercalls;
+
+namespace Lamina.Root.Worker;
+
+/// <summary>A VM of the configuration. Lives as long as the root; its machine comes and goes.</summary>
+public unsafe struct Vm
+{
+    public const int LastWordsCapacity = 2048;
+
+    public VmConfig* Config;
+    public int Number;
+    public VmState State;
+
+    /// <summary>Null while the VM is off.</summary>
+    public VmMachine* Machine;
+
+    /// <summary>When it was started, 100 ns.</summary>
+    public ulong StartedAt;
+
+    /// <summary>How the last run ended.</summary>
+    public VmEnd LastEnd;
+
+    /// <summary>The debug-exit port's result, for <see cref="VmEnd.Exited"/>.</summary>
+    public ulong ExitCode;
+
+    /// <summary>Runs since the root came up.</summary>
+    public ulong Runs;
+    public int LastWordsLength;
+    private WordsBuffer _lastWords;
+
+    [InlineArray(LastWordsCapacity)] private struct WordsBuffer { private byte _first; }
+
+    public readonly ReadOnlySpan<byte> Name => Config->Name.Span;
+    public readonly bool IsActive => Machine != null && State is VmState.Running or VmState.Paused;
+
+    /// <summary>Text of the guest's last crash, filtered; <see cref="LastWordsLength"/> bytes of it are in use.</summary>
+    public byte* LastWords => (byte*)Unsafe.AsPointer(ref _lastWords);
+}
+
+/// <summary>One contiguous piece of a guest's RAM.</summary>
+public struct RamPiece
+{
+    public ulong Physical;
+    public ulong PageCount;
+}
+
+/// <summary>Everything that a running VM holds, in pages of its own; what is listed here is what stopping gives back.</summary>
+public unsafe struct VmMachine
+{
+    /// <summary>GuestMemory has room for one more range than pieces: the hole below 4 GiB may split one.</summary>
+    public const int MaximumPieces = GuestMemory.MaxRanges - 1;
+
+    public PartitionAccount Account;
+
+    /// <summary>Whether <see cref="Account"/> names a partition of the core.</summary>
+    public bool IsCreated;
+    public bool IsInitialized;
+
+    /// <summary>Processors 0..n-1 exist.</summary>
+    public uint ProcessorCount;
+
+    public int PieceCount;
+    private PieceSlots _pieces;
+    public GuestMemory Memory;
+    public VmDevices Devices;
+    public LineAssembler Output;
+
+    /// <summary>When an unfinished line is printed, 100 ns; 0: there is none.</summary>
+    public ulong OutputDeadline;
+    public ByteRing Input;
+
+    /// <summary>When a VM that reported a crash is ended, 100 ns; 0: it did not.</summary>
+    public ulong CrashDeadline;
+    public InterceptCounters Counters;
+    public UnmappedRegions Unmapped;
+
+    [InlineArray(MaximumPieces)] private struct PieceSlots { private RamPiece _first; }
+
+    public RamPiece* Piece(int index) => (RamPiece*)Unsafe.AsPointer(ref _pieces) + index;
+}
+
+/// <summary>Intercepts handled, by kind.</summary>
+public struct InterceptCounters
+{
+    public ulong Port;
+    public ulong Memory;
+    public ulong Msr;
+    public ulong Eoi;
+    public ulong Other;
+
+    public readonly ulong Total => Port + Memory + Msr + Eoi + Other;
+}

@@ -1,0 +1,204 @@
+// The VM worker: what the root's executor calls when messages arrive, time passes, or someone types.
+using System;
+using Lamina.Abi;
+using Lamina.Root.Config;
+using Lamina.Root.Hypercalls;
+using Lamina.Root.Kernel;
+using Lamina.Text;
+
+namespace Lamina.Root.Worker;
+
+/// <summary>All VMs of the configuration. Every method runs in the executor, one at a time.</summary>
+public static unsafe class VmWorker
+{
+    /// <summary>Ctrl-].</summary>
+    private const byte LeaveKey = 0x1D;
+
+    private static MachineConfig* _config;
+    private static Vm* _vms;
+    private static int _count;
+    private static Vm* _connected;
+    private static PartitionAccount* _root;
+    private static CycleTest* _cycle;
+
+    /// <summary>The VMs, in the order of the configuration.</summary>
+    internal static int Count => _count;
+    internal static Vm* Get(int number) => &_vms[number];
+
+    /// <summary>Whether what is typed goes to a VM.</summary>
+    public static bool IsConnected => _connected != null;
+    internal static bool IsConnectedTo(Vm* vm) => _connected == vm;
+
+    /// <summary>Reads lamina.json, reports its mistakes, starts the VMs that are to start by themselves.</summary>
+    public static void Initialize()
+    {
+        if (!HypercallClient.Initialize() || !TryReadConfiguration())
+        {
+            ConsoleOutput.Line("no virtual machines"u8);
+            return;
+        }
+        // Creating partitions is paid from the root's own account: filled once, so that each VM's end leaves it as its start found it.
+        _root->IsRoot = true;
+        _root->Id = PartitionId.Self;
+        DepositPool.TryDeposit(_root);
+        for (int i = 0; i < _count; i++)
+            if (Get(i)->Config->Autostart && !Get(i)->Config->HasErrors) Start(Get(i));
+    }
+
+    /// <summary>A message of the core about a child. Messages about partitions that are gone are dropped.</summary>
+    public static void OnMessage(HvMessage* copy)
+    {
+        Vm* vm = Find(new PartitionId(copy->Header.SenderOrPort));
+        if (vm == null || !vm->IsActive) return;
+        if (*(uint*)copy->Payload >= vm->Machine->ProcessorCount) return;
+        VmEnd end = Intercepts.Handle(vm, copy);
+        if (end != VmEnd.None) End(vm, end);
+    }
+
+    /// <summary>Does what is due at <paramref name="now"/> (100 ns); returns when it wants to be called next, ulong.MaxValue for never.</summary>
+    public static ulong OnTimer(ulong now)
+    {
+        ulong next = ulong.MaxValue;
+        for (int i = 0; i < _count; i++)
+        {
+            Vm* vm = Get(i);
+            if (!vm->IsActive) continue;
+            VmMachine* machine = vm->Machine;
+            if (machine->OutputDeadline != 0 && machine->OutputDeadline <= now) GuestConsole.Flush(vm);
+            if (machine->CrashDeadline != 0 && machine->CrashDeadline <= now)
+            {
+                End(vm, VmEnd.Crashed);
+                continue;
+            }
+            next = Math.Min(next, VmDevices.OnTimer(vm, now));
+            if (machine->OutputDeadline != 0) next = Math.Min(next, machine->OutputDeadline);
+            if (machine->CrashDeadline != 0) next = Math.Min(next, machine->CrashDeadline);
+        }
+        return Math.Min(next, CycleDriver.Step(now));
+    }
+
+    /// <summary>Carries out a console line if it is a command about VMs.</summary>
+    public static bool TryCommand(ReadOnlySpan<byte> line) => VmCommands.TryRun(line);
+
+    /// <summary>A byte typed while connected; Ctrl-] leaves.</summary>
+    public static void OnInput(byte value)
+    {
+        if (_connected == null) return;
+        if (value == LeaveKey) Disconnect();
+        else if (_connected->IsActive) VmDevices.TryInput(_connected, value);
+    }
+
+    internal static bool Start(Vm* vm)
+    {
+        if (!VmLifecycle.TryStart(vm, _root)) return false;
+        VmLog.Line(vm, "started"u8);
+        return true;
+    }
+
+    /// <summary>Ends a VM; one that asked for it is started again with the same configuration.</summary>
+    internal static void End(Vm* vm, VmEnd reason)
+    {
+        bool isUnderTest = CycleDriver.IsTesting(vm);
+        bool again = reason == VmEnd.Reset && !isUnderTest;
+        VmLifecycle.End(vm, reason);
+        if (isUnderTest) CycleDriver.Ended();
+        if (again && VmLifecycle.TryStart(vm, _root)) return;
+        if (_connected == vm) Disconnect();
+    }
+
+    internal static void Restart(Vm* vm)
+    {
+        if (vm->Machine != null) End(vm, VmEnd.Reset);
+        else Start(vm);
+    }
+
+    internal static void Connect(Vm* vm)
+    {
+        if (!vm->IsActive) { VmLog.Line(vm, "is off"u8); return; }
+        if (vm->Config->Com1 != Com1Mode.Console) { VmLog.Line(vm, "has no serial port on the console (\"com1\")"u8); return; }
+        byte* buffer = stackalloc byte[VmLog.LineCapacity];
+        var line = new TextWriter(buffer, VmLog.LineCapacity);
+        line.Text("connected to "u8).Text(vm->Name).Text(", Ctrl-] leaves"u8);
+        ConsoleOutput.Line(line.Written);
+        _connected = vm;
+        GuestConsole.ShowUnfinished(vm);
+    }
+
+    internal static void Disconnect()
+    {
+        byte* buffer = stackalloc byte[VmLog.LineCapacity];
+        var line = new TextWriter(buffer, VmLog.LineCapacity);
+        line.Text("disconnected from "u8).Text(_connected->Name);
+        _connected = null;
+        ConsoleOutput.Raw("\r\n"u8);
+        ConsoleOutput.Line(line.Written);
+    }
+
+    /// <summary>The VM of that name, without regard to case; null: there is none.</summary>
+    internal static Vm* Find(ReadOnlySpan<byte> name)
+    {
+        for (int i = 0; i < _count; i++) if (ConfigKeys.SameName(Get(i)->Name, name)) return Get(i);
+        return null;
+    }
+
+    private static Vm* Find(PartitionId id)
+    {
+        for (int i = 0; i < _count; i++)
+            if (Get(i)->Machine != null && Get(i)->Machine->IsCreated && Get(i)->Machine->Account.Id == id) return Get(i);
+        return null;
+    }
+
+    /// <summary>Memory for what lives as long as the root, then the configuration itself.</summary>
+    private static bool TryReadConfiguration()
+    {
+        if (!BootModules.TryFind("lamina.json"u8, out byte* source, out ulong size) || size > 1 << 20)
+        {
+            ConsoleOutput.Line("lamina.json: missing, or larger than 1 MiB"u8);
+            return false;
+        }
+        ulong vmBytes = (ulong)(MachineConfig.MaxVms * sizeof(Vm));
+        if (!TryAllocate((ulong)sizeof(MachineConfig), out void* config) || !TryAllocate(vmBytes, out void* vms)
+            || !TryAllocate((ulong)(sizeof(PartitionAccount) + sizeof(CycleTest)), out void* rest) || !TryAllocate(size, out void* arena))
+        {
+            ConsoleOutput.Line("lamina.json: out of memory"u8);
+            return false;
+        }
+        _config = (MachineConfig*)config;
+        _vms = (Vm*)vms;
+        _root = (PartitionAccount*)rest;
+        _cycle = (CycleTest*)(_root + 1);
+        CycleDriver.Initialize(_cycle);
+        ParseConfiguration(source, (int)size, (byte*)arena);
+        _count = _config->VmCount;
+        for (int i = 0; i < _count; i++)
+        {
+            _vms[i].Config = _config->Vm(i);
+            _vms[i].Number = i;
+        }
+        return true;
+    }
+
+    private static void ParseConfiguration(byte* source, int size, byte* arena)
+    {
+        const ulong errorCapacity = 16 * 1024;
+        if (!TryAllocate(errorCapacity, out void* errorText)) { _config->VmCount = 0; return; }
+        var errors = new TextWriter((byte*)errorText, (int)errorCapacity);
+        ConfigParser.Parse(source, size, arena, size, _config, ref errors);
+        LineAssembler lines = default;
+        for (int i = 0; i < errors.Length; i++)
+        {
+            if (lines.Append(errors.Buffer[i]) != LineEvent.Complete) continue;
+            ConsoleOutput.Line(lines.Line);
+            lines.Next();
+        }
+        if (lines.HasUnprinted) ConsoleOutput.Line(lines.Line);
+        PhysicalMemory.Free((ulong)errorText, PageCount.ForBytes(errorCapacity).Value);
+    }
+
+    private static bool TryAllocate(ulong bytes, out void* memory)
+    {
+        bool success = PhysicalMemory.TryAllocate(Math.Max(PageCount.ForBytes(bytes).Value, 1), 1, out ulong physical);
+        memory = (void*)physical;
+        return success;
+    }
+}
