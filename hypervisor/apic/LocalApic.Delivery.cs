@@ -1,4 +1,6 @@
 // Interrupts on their way in and out: destination matching, commands, local interrupts and errors.
+using Lamina.X64;
+
 namespace Lamina.Hypervisor.Apic;
 
 public unsafe partial struct LocalApic
@@ -12,11 +14,11 @@ public unsafe partial struct LocalApic
     {
         if (destination == IcrCommand.Broadcast) return IsEnabled;
         if (!logical) return destination == _apicId && IsEnabled;
-        uint own = Register(ApicRegister.LogicalDestination);
+        uint own = Register(ApicRegisters.LogicalDestination);
         if (IsX2Apic) return own >> 16 == destination >> 16 && (own & destination & 0xFFFF) != 0;
         if (destination > 0xFF) return false;
         own >>= 24;
-        if (Register(ApicRegister.DestinationFormat) >> 28 == 0xF) return (own & destination) != 0;
+        if (Register(ApicRegisters.DestinationFormat) >> 28 == 0xF) return (own & destination) != 0;
         // Cluster model: the upper four bits name the cluster (0xF is all of them), the lower four its members.
         return (destination >> 4 == 0xF || destination >> 4 == own >> 4) && (own & destination & 0xF) != 0;
     }
@@ -50,16 +52,16 @@ public unsafe partial struct LocalApic
     /// <summary>
     /// A local source fires: a LINT pin, the performance counters, the thermal sensor, CMCI.
     /// </summary>
-    /// <param name="lvt">Offset of its LVT entry, such as <see cref="ApicRegister.LvtLint1"/>.</param>
+    /// <param name="lvt">Offset of its LVT entry, such as <see cref="ApicRegisters.LvtLint1"/>.</param>
     // Remote IRR of level-triggered LINT pins is not kept: no virtual device holds such a line.
     public ApicDelivery DeliverLocal(uint lvt)
     {
-        LvtEntry entry = new LvtEntry(Register(lvt));
-        if (entry.IsMasked) return ApicDelivery.None;
+        LocalVectorTableEntry entry = new LocalVectorTableEntry(Register(lvt));
+        if (entry.Masked) return ApicDelivery.None;
         // SDM 3A, "Local Vector Table": a performance-counter interrupt masks its own entry.
-        if (lvt == ApicRegister.LvtPerformanceCounter) SetRegister(lvt, Register(lvt) | LvtEntry.MaskBit);
-        bool level = entry.IsLevelTriggered && (lvt == ApicRegister.LvtLint0 || lvt == ApicRegister.LvtLint1);
-        switch (entry.DeliveryMode)
+        if (lvt == ApicRegisters.LvtPerformanceMonitoring) SetRegister(lvt, Register(lvt) | LvtMaskBit);
+        bool level = entry.LevelTriggered && (lvt == ApicRegisters.LvtLint0 || lvt == ApicRegisters.LvtLint1);
+        switch ((ApicDeliveryMode)entry.DeliveryMode)
         {
             case ApicDeliveryMode.Fixed: return Assert(entry.Vector, level) ? ApicDelivery.Interrupt : ApicDelivery.None;
             case ApicDeliveryMode.SystemManagement: return ApicDelivery.SystemManagement;
@@ -94,8 +96,8 @@ public unsafe partial struct LocalApic
     {
         uint old = _pendingErrors;
         _pendingErrors = old | error;
-        LvtEntry entry = new LvtEntry(Register(ApicRegister.LvtError));
-        if (old != 0 || entry.IsMasked || entry.Vector < FirstLegalVector) return false;
+        LocalVectorTableEntry entry = new LocalVectorTableEntry(Register(ApicRegisters.LvtError));
+        if (old != 0 || entry.Masked || entry.Vector < FirstLegalVector) return false;
         return Assert(entry.Vector, false);
     }
 }

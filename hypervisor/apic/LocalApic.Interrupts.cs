@@ -1,6 +1,7 @@
 // Requests, service and priority: IRR, ISR, TMR, TPR and PPR of the local APIC.
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using Lamina.X64;
 
 namespace Lamina.Hypervisor.Apic;
 
@@ -20,8 +21,8 @@ public unsafe partial struct LocalApic
     /// <summary>TPR; also what CR8 holds, shifted left by four. Set it when hardware kept V_TPR for the guest.</summary>
     public byte TaskPriority
     {
-        readonly get => (byte)Register(ApicRegister.TaskPriority);
-        set => SetRegister(ApicRegister.TaskPriority, value);
+        readonly get => (byte)Register(ApicRegisters.TaskPriority);
+        set => SetRegister(ApicRegisters.TaskPriority, value);
     }
 
     /// <summary>PPR: the higher of task priority and the class in service.</summary>
@@ -48,7 +49,7 @@ public unsafe partial struct LocalApic
             RaiseError(ApicError.ReceiveIllegalVector);
             return false;
         }
-        uint* request = Word(ApicRegister.InterruptRequest, vector), trigger = Word(ApicRegister.TriggerMode, vector);
+        uint* request = Word(ApicRegisters.InterruptRequest, vector), trigger = Word(ApicRegisters.TriggerMode, vector);
         uint bit = 1u << vector;
         *trigger = levelTriggered ? *trigger | bit : *trigger & ~bit;
         uint old = *request;
@@ -62,22 +63,22 @@ public unsafe partial struct LocalApic
     /// <summary>Withdraws a request. True when there was one.</summary>
     public bool Clear(byte vector)
     {
-        uint* request = Word(ApicRegister.InterruptRequest, vector);
+        uint* request = Word(ApicRegisters.InterruptRequest, vector);
         uint bit = 1u << vector;
         uint old = *request;
         if ((old & bit) == 0) return false;
         old &= ~bit;
         *request = old;
         if (old == 0) _requestWords &= ~(1u << (vector >> 5));
-        if (vector == _highestRequest) _highestRequest = Highest(ApicRegister.InterruptRequest, _requestWords);
+        if (vector == _highestRequest) _highestRequest = Highest(ApicRegisters.InterruptRequest, _requestWords);
         return true;
     }
 
-    public readonly bool IsRequested(byte vector) => (*Word(ApicRegister.InterruptRequest, vector) & (1u << vector)) != 0;
-    public readonly bool IsInService(byte vector) => (*Word(ApicRegister.InService, vector) & (1u << vector)) != 0;
+    public readonly bool IsRequested(byte vector) => (*Word(ApicRegisters.InterruptRequest, vector) & (1u << vector)) != 0;
+    public readonly bool IsInService(byte vector) => (*Word(ApicRegisters.InService, vector) & (1u << vector)) != 0;
     /// <summary>The vector's last request was level-triggered.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly bool IsLevelTriggered(byte vector) => (*Word(ApicRegister.TriggerMode, vector) & (1u << vector)) != 0;
+    public readonly bool IsLevelTriggered(byte vector) => (*Word(ApicRegisters.TriggerMode, vector) & (1u << vector)) != 0;
 
     /// <summary>
     /// The vector to deliver next, as far as what is in service allows; the task priority is not looked at
@@ -105,7 +106,7 @@ public unsafe partial struct LocalApic
     {
         if (!Clear(vector)) return false;
         if (IsAutoEoi(vector)) return true;
-        uint* service = Word(ApicRegister.InService, vector);
+        uint* service = Word(ApicRegisters.InService, vector);
         uint bit = 1u << vector;
         uint old = *service;
         *service = old | bit;
@@ -122,7 +123,7 @@ public unsafe partial struct LocalApic
     public void Reinstate(byte vector)
     {
         if (IsInService(vector)) Retire(vector);
-        uint* request = Word(ApicRegister.InterruptRequest, vector);
+        uint* request = Word(ApicRegisters.InterruptRequest, vector);
         *request |= 1u << vector;
         _requestWords |= 1u << (vector >> 5);
         if (vector > _highestRequest) _highestRequest = vector;
@@ -157,23 +158,23 @@ public unsafe partial struct LocalApic
         _inServiceCount = 0;
         for (uint i = 0; i < 8; i++)
         {
-            uint service = Register(ApicRegister.InService + i * 0x10);
-            if (Register(ApicRegister.InterruptRequest + i * 0x10) != 0) _requestWords |= 1u << (int)i;
+            uint service = Register(ApicRegisters.InService + i * 0x10);
+            if (Register(ApicRegisters.InterruptRequest + i * 0x10) != 0) _requestWords |= 1u << (int)i;
             if (service != 0) _serviceWords |= 1u << (int)i;
             _inServiceCount += BitOperations.PopCount(service);
         }
-        _highestRequest = Highest(ApicRegister.InterruptRequest, _requestWords);
-        _highestInService = Highest(ApicRegister.InService, _serviceWords);
+        _highestRequest = Highest(ApicRegisters.InterruptRequest, _requestWords);
+        _highestInService = Highest(ApicRegisters.InService, _serviceWords);
     }
 
     private void Retire(byte vector)
     {
-        uint* service = Word(ApicRegister.InService, vector);
+        uint* service = Word(ApicRegisters.InService, vector);
         uint rest = *service & ~(1u << vector);
         *service = rest;
         _inServiceCount--;
         if (rest == 0) _serviceWords &= ~(1u << (vector >> 5));
-        if (vector == _highestInService) _highestInService = Highest(ApicRegister.InService, _serviceWords);
+        if (vector == _highestInService) _highestInService = Highest(ApicRegisters.InService, _serviceWords);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

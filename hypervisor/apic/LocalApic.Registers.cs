@@ -1,6 +1,7 @@
 // Guest accesses: the xAPIC page, the x2APIC MSRs and TLFS's APIC MSRs.
 using System.Runtime.CompilerServices;
 using Lamina.Abi;
+using Lamina.X64;
 
 namespace Lamina.Hypervisor.Apic;
 
@@ -43,18 +44,18 @@ public unsafe partial struct LocalApic
         if ((offset & 0xF) != 0) return true;
         switch (offset)
         {
-            case ApicRegister.EndOfInterrupt:
+            case ApicRegisters.EOI:
                 effect = EndOfInterrupt();
                 return true;
-            case ApicRegister.InterruptCommandLow:
+            case ApicRegisters.InterruptCommandLow:
                 SetRegister(offset, value & CommandBits);
-                effect = SendCommand(IcrCommand.FromXApic(value, Register(ApicRegister.InterruptCommandHigh)));
+                effect = SendCommand(IcrCommand.FromXApic(value, Register(ApicRegisters.InterruptCommandHigh)));
                 return true;
-            case ApicRegister.InterruptCommandHigh: SetRegister(offset, value & 0xFF000000); return true;
-            case ApicRegister.LogicalDestination: SetRegister(offset, value & 0xFF000000); return true;
-            case ApicRegister.DestinationFormat: SetRegister(offset, value | 0x0FFFFFFF); return true;
+            case ApicRegisters.InterruptCommandHigh: SetRegister(offset, value & 0xFF000000); return true;
+            case ApicRegisters.LogicalDestination: SetRegister(offset, value & 0xFF000000); return true;
+            case ApicRegisters.DestinationFormat: SetRegister(offset, value | 0x0FFFFFFF); return true;
             // The APIC ID is read-only: interrupts are routed by it.
-            case ApicRegister.LocalApicId: return true;
+            case ApicRegisters.LocalApicId: return true;
         }
         if (!IsIn(XApicKnown, offset)) effect = ApicEffect.InterruptsChangedIf(RaiseError(ApicError.IllegalRegisterAddress));
         else effect = WriteRegister(offset, value, now);
@@ -67,10 +68,10 @@ public unsafe partial struct LocalApic
         value = 0;
         switch (msr)
         {
-            case ApicMsr.IA32_APIC_BASE:
+            case Msr.IA32_APIC_BASE:
                 value = _base;
                 return true;
-            case ApicMsr.IA32_TSC_DEADLINE:
+            case Msr.IA32_TSC_DEADLINE:
                 value = ReadTscDeadline(now);
                 return (_features & ApicFeatures.TscDeadline) != 0;
             case HvMsr.HV_X64_MSR_ICR:
@@ -80,13 +81,13 @@ public unsafe partial struct LocalApic
                 value = TaskPriority;
                 return IsEnabled;
         }
-        if (msr - ApicMsr.X2ApicFirst > 0x3F || !IsX2Apic) return false;
-        if (msr == ApicMsr.IA32_X2APIC_ICR)
+        if (msr - Msr.X2ApicFirst > 0x3F || !IsX2Apic) return false;
+        if (msr == Msr.IA32_X2APIC_ICR)
         {
             value = ReadCommand();
             return true;
         }
-        uint register = (msr - ApicMsr.X2ApicFirst) << 4;
+        uint register = (msr - Msr.X2ApicFirst) << 4;
         if (!IsIn(X2ApicReadable, register)) return false;
         value = ReadRegister(register, now);
         return true;
@@ -98,15 +99,15 @@ public unsafe partial struct LocalApic
         effect = ApicEffect.None;
         switch (msr)
         {
-            case ApicMsr.IA32_X2APIC_EOI:
+            case Msr.IA32_X2APIC_EOI:
                 if (value != 0 || !IsX2Apic) return false;
                 effect = EndOfInterrupt();
                 return true;
-            case ApicMsr.IA32_X2APIC_ICR:
+            case Msr.IA32_X2APIC_ICR:
                 if ((value & CommandReservedBits) != 0 || !IsX2Apic) return false;
                 effect = WriteCommand(value);
                 return true;
-            case ApicMsr.IA32_TSC_DEADLINE:
+            case Msr.IA32_TSC_DEADLINE:
                 if ((_features & ApicFeatures.TscDeadline) == 0) return false;
                 effect = WriteTscDeadline(value, now);
                 return true;
@@ -123,11 +124,11 @@ public unsafe partial struct LocalApic
                 if (value > 0xFF || !IsEnabled) return false;
                 effect = WriteTaskPriority((uint)value);
                 return true;
-            case ApicMsr.IA32_APIC_BASE:
+            case Msr.IA32_APIC_BASE:
                 return TryWriteApicBase(value, out effect);
         }
-        if (msr - ApicMsr.X2ApicFirst > 0x3F || !IsX2Apic || value >> 32 != 0) return false;
-        return TryWriteX2Apic((msr - ApicMsr.X2ApicFirst) << 4, (uint)value, now, out effect);
+        if (msr - Msr.X2ApicFirst > 0x3F || !IsX2Apic || value >> 32 != 0) return false;
+        return TryWriteX2Apic((msr - Msr.X2ApicFirst) << 4, (uint)value, now, out effect);
     }
 
     private bool TryWriteX2Apic(uint register, uint value, ulong now, out ApicEffect effect)
@@ -136,18 +137,18 @@ public unsafe partial struct LocalApic
         uint allowed;
         switch (register)
         {
-            case ApicRegister.TaskPriority: allowed = 0xFF; break;
-            case ApicRegister.SpuriousInterruptVector: allowed = SpuriousBits; break;
-            case ApicRegister.ErrorStatus: allowed = 0; break;
-            case ApicRegister.InitialCount: allowed = 0xFFFFFFFF; break;
-            case ApicRegister.DivideConfiguration: allowed = 0xB; break;
-            case ApicRegister.LvtTimer:
+            case ApicRegisters.TaskPriority: allowed = 0xFF; break;
+            case ApicRegisters.SpuriousInterruptVector: allowed = SpuriousBits; break;
+            case ApicRegisters.ErrorStatus: allowed = 0; break;
+            case ApicRegisters.InitialCount: allowed = 0xFFFFFFFF; break;
+            case ApicRegisters.DivideConfiguration: allowed = 0xB; break;
+            case ApicRegisters.LvtTimer:
                 allowed = LvtTimerBits | LvtReadOnlyBits;
-                ApicTimerMode mode = new LvtEntry(value).TimerMode;
+                ApicTimerMode mode = (ApicTimerMode)new LocalVectorTableEntry(value).TimerMode;
                 if (mode == ApicTimerMode.Reserved) return false;
                 if (mode == ApicTimerMode.TscDeadline && (_features & ApicFeatures.TscDeadline) == 0) return false;
                 break;
-            case ApicRegister.SelfIpi:
+            case ApicRegisters.SelfIpi:
                 if (value > 0xFF) return false;
                 effect = value < FirstLegalVector
                     ? ApicEffect.InterruptsChangedIf(RaiseError(ApicError.SendIllegalVector))
@@ -165,8 +166,8 @@ public unsafe partial struct LocalApic
 
     private readonly uint ReadRegister(uint register, ulong now)
     {
-        if (register == ApicRegister.CurrentCount) return ReadCurrentCount(now);
-        if (register == ApicRegister.ProcessorPriority) return ProcessorPriority;
+        if (register == ApicRegisters.CurrentCount) return ReadCurrentCount(now);
+        if (register == ApicRegisters.ProcessorPriority) return ProcessorPriority;
         return Register(register);
     }
 
@@ -175,15 +176,15 @@ public unsafe partial struct LocalApic
     {
         switch (register)
         {
-            case ApicRegister.TaskPriority: return WriteTaskPriority(value & 0xFF);
-            case ApicRegister.SpuriousInterruptVector: return WriteSpuriousVector(value & SpuriousBits, now);
-            case ApicRegister.ErrorStatus:
+            case ApicRegisters.TaskPriority: return WriteTaskPriority(value & 0xFF);
+            case ApicRegisters.SpuriousInterruptVector: return WriteSpuriousVector(value & SpuriousBits, now);
+            case ApicRegisters.ErrorStatus:
                 SetRegister(register, _pendingErrors);
                 _pendingErrors = 0;
                 return ApicEffect.None;
-            case ApicRegister.InitialCount: return WriteInitialCount(value, now);
-            case ApicRegister.DivideConfiguration: return WriteDivideConfiguration(value & 0xB, now);
-            case ApicRegister.LvtTimer:
+            case ApicRegisters.InitialCount: return WriteInitialCount(value, now);
+            case ApicRegisters.DivideConfiguration: return WriteDivideConfiguration(value & 0xB, now);
+            case ApicRegisters.LvtTimer:
                 value &= (_features & ApicFeatures.TscDeadline) != 0 ? LvtTimerBits : LvtTimerBits & ~(1u << 18);
                 return WriteLvtTimer(WithForcedMask(value), now);
         }
@@ -193,7 +194,7 @@ public unsafe partial struct LocalApic
 
     private ApicEffect WriteTaskPriority(uint value)
     {
-        SetRegister(ApicRegister.TaskPriority, value);
+        SetRegister(ApicRegisters.TaskPriority, value);
         return ApicEffect.InterruptsChangedIf(_highestRequest >= 0);
     }
 
@@ -202,7 +203,7 @@ public unsafe partial struct LocalApic
     {
         bool disable = (value & SoftwareEnableBit) == 0;
         bool expired = disable && Expire(now);
-        SetRegister(ApicRegister.SpuriousInterruptVector, value);
+        SetRegister(ApicRegisters.SpuriousInterruptVector, value);
         if (!disable) return ApicEffect.InterruptsChangedIf(_highestRequest >= 0);
         MaskLocalVectors();
         return ApicEffect.TimerChanged.And(ApicEffect.InterruptsChangedIf(expired));
@@ -211,30 +212,30 @@ public unsafe partial struct LocalApic
     // A command as one 64-bit register, in whichever layout the mode has.
     private ApicEffect WriteCommand(ulong value)
     {
-        SetRegister(ApicRegister.InterruptCommandLow, (uint)value & CommandBits);
+        SetRegister(ApicRegisters.InterruptCommandLow, (uint)value & CommandBits);
         uint high = (uint)(value >> 32);
         if (IsX2Apic)
         {
-            SetRegister(ApicRegister.InterruptCommandHigh, high);
+            SetRegister(ApicRegisters.InterruptCommandHigh, high);
             return SendCommand(new IcrCommand(value));
         }
-        SetRegister(ApicRegister.InterruptCommandHigh, high & 0xFF000000);
+        SetRegister(ApicRegisters.InterruptCommandHigh, high & 0xFF000000);
         return SendCommand(IcrCommand.FromXApic((uint)value, high));
     }
 
     private readonly ulong ReadCommand() =>
-        ((ulong)Register(ApicRegister.InterruptCommandHigh) << 32) | Register(ApicRegister.InterruptCommandLow);
+        ((ulong)Register(ApicRegisters.InterruptCommandHigh) << 32) | Register(ApicRegisters.InterruptCommandLow);
 
     private static uint LocalVectorBits(uint register) => register switch
     {
-        ApicRegister.LvtLint0 or ApicRegister.LvtLint1 => LvtLintBits,
-        ApicRegister.LvtError => LvtErrorBits,
-        ApicRegister.LvtTimer => LvtTimerBits,
+        ApicRegisters.LvtLint0 or ApicRegisters.LvtLint1 => LvtLintBits,
+        ApicRegisters.LvtError => LvtErrorBits,
+        ApicRegisters.LvtTimer => LvtTimerBits,
         _ => LvtOtherBits,
     };
 
-    private readonly uint WithForcedMask(uint lvt) => IsSoftwareEnabled ? lvt : lvt | LvtEntry.MaskBit;
+    private readonly uint WithForcedMask(uint lvt) => IsSoftwareEnabled ? lvt : lvt | LvtMaskBit;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool IsIn(ulong set, uint register) => register <= ApicRegister.SelfIpi && ((set >> (int)(register >> 4)) & 1) != 0;
+    private static bool IsIn(ulong set, uint register) => register <= ApicRegisters.SelfIpi && ((set >> (int)(register >> 4)) & 1) != 0;
 }

@@ -1,5 +1,6 @@
 // The APIC timer: one-shot, periodic and TSC-deadline, computed from the guest TSC and never ticking.
 using System;
+using Lamina.X64;
 
 namespace Lamina.Hypervisor.Apic;
 
@@ -20,7 +21,7 @@ public unsafe partial struct LocalApic
     public readonly bool TryGetDeadline(out ulong tsc)
     {
         tsc = _deadline;
-        return _deadline != 0 && (Register(ApicRegister.LvtTimer) & LvtEntry.MaskBit) == 0;
+        return _deadline != 0 && (Register(ApicRegisters.LvtTimer) & LvtMaskBit) == 0;
     }
 
     /// <summary>
@@ -30,42 +31,42 @@ public unsafe partial struct LocalApic
     public bool Expire(ulong now)
     {
         if (_deadline == 0 || now < _deadline) return false;
-        LvtEntry entry = Timer;
-        if (entry.TimerMode == ApicTimerMode.Periodic && _period != 0)
+        LocalVectorTableEntry entry = Timer;
+        if ((ApicTimerMode)entry.TimerMode == ApicTimerMode.Periodic && _period != 0)
             _deadline = Saturate(now, _period - (now - _deadline) % _period);
         else
             _deadline = 0;
-        if (entry.IsMasked) return false;
+        if (entry.Masked) return false;
         return Assert(entry.Vector, false);
     }
 
     /// <summary>The guest's TSC jumped by <paramref name="delta"/>: counts go on as before, TSC deadlines stay absolute.</summary>
     public void ShiftTimeBase(long delta)
     {
-        if (_deadline != 0 && Timer.TimerMode != ApicTimerMode.TscDeadline) _deadline = Math.Max(1, _deadline + (ulong)delta);
+        if (_deadline != 0 && (ApicTimerMode)Timer.TimerMode != ApicTimerMode.TscDeadline) _deadline = Math.Max(1, _deadline + (ulong)delta);
     }
 
-    private readonly LvtEntry Timer => new LvtEntry(Register(ApicRegister.LvtTimer));
+    private readonly LocalVectorTableEntry Timer => new LocalVectorTableEntry(Register(ApicRegisters.LvtTimer));
 
     private readonly uint ReadCurrentCount(ulong now)
     {
-        ApicTimerMode mode = Timer.TimerMode;
+        ApicTimerMode mode = (ApicTimerMode)Timer.TimerMode;
         if (_deadline == 0 || mode >= ApicTimerMode.TscDeadline) return 0;
         ulong remaining;
         if (now < _deadline) remaining = _deadline - now;
         else if (mode == ApicTimerMode.Periodic && _period != 0) remaining = _period - (now - _deadline) % _period;
         else return 0;
         ulong count = (ToTimerTicks(remaining) + (1UL << _divideShift) - 1) >> _divideShift;
-        return (uint)Math.Min(Math.Max(count, 1), Register(ApicRegister.InitialCount));
+        return (uint)Math.Min(Math.Max(count, 1), Register(ApicRegisters.InitialCount));
     }
 
     private ApicEffect WriteInitialCount(uint count, ulong now)
     {
-        ApicTimerMode mode = Timer.TimerMode;
+        ApicTimerMode mode = (ApicTimerMode)Timer.TimerMode;
         if (mode == ApicTimerMode.TscDeadline) return ApicEffect.None;
         // An expiry that nobody has collected yet belongs to the old count.
         bool expired = Expire(now);
-        SetRegister(ApicRegister.InitialCount, count);
+        SetRegister(ApicRegisters.InitialCount, count);
         _period = PeriodOf(count);
         _deadline = count == 0 || mode == ApicTimerMode.Reserved ? 0 : Saturate(now, ToTscTicks(count));
         return ApicEffect.TimerChanged.And(ApicEffect.InterruptsChangedIf(expired));
@@ -75,12 +76,12 @@ public unsafe partial struct LocalApic
     {
         bool expired = Expire(now);
         uint count = ReadCurrentCount(now);
-        SetRegister(ApicRegister.DivideConfiguration, value);
+        SetRegister(ApicRegisters.DivideConfiguration, value);
         // Bits 3, 1 and 0 are log2 of the divisor minus one; 111 is "by one".
         _divideShift = (byte)((((value >> 1) & 4 | value & 3) + 1) & 7);
-        if (Timer.TimerMode < ApicTimerMode.TscDeadline && _deadline != 0)
+        if ((ApicTimerMode)Timer.TimerMode < ApicTimerMode.TscDeadline && _deadline != 0)
         {
-            _period = PeriodOf(Register(ApicRegister.InitialCount));
+            _period = PeriodOf(Register(ApicRegisters.InitialCount));
             _deadline = Saturate(now, ToTscTicks(count));
         }
         return ApicEffect.TimerChanged.And(ApicEffect.InterruptsChangedIf(expired));
@@ -90,22 +91,22 @@ public unsafe partial struct LocalApic
     private ApicEffect WriteLvtTimer(uint value, ulong now)
     {
         bool expired = Expire(now);
-        ApicTimerMode oldMode = Timer.TimerMode, newMode = new LvtEntry(value).TimerMode;
+        ApicTimerMode oldMode = (ApicTimerMode)Timer.TimerMode, newMode = (ApicTimerMode)new LocalVectorTableEntry(value).TimerMode;
         if (oldMode != newMode && (oldMode >= ApicTimerMode.TscDeadline || newMode >= ApicTimerMode.TscDeadline))
         {
             _deadline = _period = 0;
-            SetRegister(ApicRegister.InitialCount, 0);
+            SetRegister(ApicRegisters.InitialCount, 0);
         }
-        SetRegister(ApicRegister.LvtTimer, value);
+        SetRegister(ApicRegisters.LvtTimer, value);
         return ApicEffect.TimerChanged.And(ApicEffect.InterruptsChangedIf(expired));
     }
 
     private readonly ulong ReadTscDeadline(ulong now) =>
-        Timer.TimerMode == ApicTimerMode.TscDeadline && _deadline > now ? _deadline : 0;
+        (ApicTimerMode)Timer.TimerMode == ApicTimerMode.TscDeadline && _deadline > now ? _deadline : 0;
 
     private ApicEffect WriteTscDeadline(ulong value, ulong now)
     {
-        if (Timer.TimerMode != ApicTimerMode.TscDeadline) return ApicEffect.None;
+        if ((ApicTimerMode)Timer.TimerMode != ApicTimerMode.TscDeadline) return ApicEffect.None;
         bool expired = Expire(now);
         _deadline = value;
         expired |= Expire(now);

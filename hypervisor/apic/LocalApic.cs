@@ -1,5 +1,6 @@
 // The virtual local APIC of one virtual processor: state, reset and IA32_APIC_BASE.
 using System.Runtime.CompilerServices;
+using Lamina.X64;
 
 namespace Lamina.Hypervisor.Apic;
 
@@ -19,7 +20,6 @@ public static class ApicFeatures
 /// </summary>
 public unsafe partial struct LocalApic
 {
-    public const ulong DefaultBaseAddress = 0xFEE00000;
     private const ulong BootstrapBit = 1UL << 8;
     private const ulong X2ApicBit = 1UL << 10;
     private const ulong EnableBit = 1UL << 11;
@@ -29,6 +29,7 @@ public unsafe partial struct LocalApic
     private const uint VersionValue = 0x00060014;
     private const uint SoftwareEnableBit = 1u << 8;
     private const uint SpuriousReset = 0xFF;
+    private const uint LvtMaskBit = 1u << 16;
 
     private byte* _page;
     private ulong _base;
@@ -56,7 +57,7 @@ public unsafe partial struct LocalApic
         _page = registerPage;
         _apicId = apicId;
         _features = ApicFeatures.All;
-        _base = DefaultBaseAddress | EnableBit | (isBootstrap ? BootstrapBit : 0);
+        _base = X64.ApicBase.DefaultAddress | EnableBit | (isBootstrap ? BootstrapBit : 0);
         SetPhysicalAddressBits(52);
         SetTickRatio(1UL << 32);
         for (int i = 0; i < 4; i++) _autoEoi[i] = 0;
@@ -81,8 +82,8 @@ public unsafe partial struct LocalApic
     public readonly bool IsBootstrap => (_base & BootstrapBit) != 0;
     /// <summary>Guest-physical address of the register page; meaningful while <see cref="IsXApic"/>.</summary>
     public readonly ulong BaseAddress => _base & ~0xFFFUL;
-    public readonly bool IsSoftwareEnabled { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => (Register(ApicRegister.SpuriousInterruptVector) & SoftwareEnableBit) != 0; }
-    public readonly byte SpuriousVector => (byte)Register(ApicRegister.SpuriousInterruptVector);
+    public readonly bool IsSoftwareEnabled { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => (Register(ApicRegisters.SpuriousInterruptVector) & SoftwareEnableBit) != 0; }
+    public readonly byte SpuriousVector => (byte)Register(ApicRegisters.SpuriousInterruptVector);
 
     /// <summary>IA32_APIC_BASE.</summary>
     public readonly ulong ApicBase => _base;
@@ -116,9 +117,9 @@ public unsafe partial struct LocalApic
     {
         ulong* words = (ulong*)_page;
         for (int i = 0; i < 512; i++) words[i] = 0;
-        SetRegister(ApicRegister.LocalApicVersion, VersionValue);
-        SetRegister(ApicRegister.DestinationFormat, 0xFFFFFFFF);
-        SetRegister(ApicRegister.SpuriousInterruptVector, SpuriousReset);
+        SetRegister(ApicRegisters.LocalApicVersion, VersionValue);
+        SetRegister(ApicRegisters.DestinationFormat, 0xFFFFFFFF);
+        SetRegister(ApicRegisters.SpuriousInterruptVector, SpuriousReset);
         MaskLocalVectors();
         WriteIdentification();
         _highestRequest = _highestInService = -1;
@@ -134,19 +135,19 @@ public unsafe partial struct LocalApic
     {
         if (!IsX2Apic)
         {
-            SetRegister(ApicRegister.LocalApicId, _apicId << 24);
+            SetRegister(ApicRegisters.LocalApicId, _apicId << 24);
             return;
         }
-        SetRegister(ApicRegister.LocalApicId, _apicId);
-        SetRegister(ApicRegister.LogicalDestination, ((_apicId >> 4) << 16) | (1u << (int)(_apicId & 0xF)));
-        SetRegister(ApicRegister.InterruptCommandHigh, 0);
+        SetRegister(ApicRegisters.LocalApicId, _apicId);
+        SetRegister(ApicRegisters.LogicalDestination, ((_apicId >> 4) << 16) | (1u << (int)(_apicId & 0xF)));
+        SetRegister(ApicRegisters.InterruptCommandHigh, 0);
     }
 
     private void MaskLocalVectors()
     {
-        SetRegister(ApicRegister.LvtCmci, Register(ApicRegister.LvtCmci) | LvtEntry.MaskBit);
-        for (uint offset = ApicRegister.LvtTimer; offset <= ApicRegister.LvtError; offset += 0x10)
-            SetRegister(offset, Register(offset) | LvtEntry.MaskBit);
+        SetRegister(ApicRegisters.LvtCmci, Register(ApicRegisters.LvtCmci) | LvtMaskBit);
+        for (uint offset = ApicRegisters.LvtTimer; offset <= ApicRegisters.LvtError; offset += 0x10)
+            SetRegister(offset, Register(offset) | LvtMaskBit);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -2,6 +2,7 @@
 using System;
 using System.Runtime.InteropServices;
 using Lamina.Hypervisor.Apic;
+using Lamina.X64;
 
 namespace Lamina.Tests.Host.Apic;
 
@@ -17,7 +18,7 @@ public sealed unsafe class ApicFixture : IDisposable
         if (x2Apic) Require(Apic.TryWriteApicBase(Apic.ApicBase | 1 << 10, out _));
         if (!enabled) return;
         if (x2Apic) Require(Apic.TryWriteMsr(0x80F, 0x1FF, 0, out _));
-        else Write(ApicRegister.SpuriousInterruptVector, 0x1FF);
+        else Write(ApicRegisters.SpuriousInterruptVector, 0x1FF);
     }
 
     public ApicEffect Write(uint offset, uint value, ulong now = 0)

@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Linq;
 using CsCheck;
 using Lamina.Hypervisor.Apic;
+using Lamina.X64;
 using Xunit;
 
 namespace Lamina.Tests.Host.Apic;
@@ -81,12 +82,12 @@ public class PriorityTests
         Assert.Equal(model.HighestInService, apic.HighestInService);
         Assert.Equal(model.InService.Count, apic.InServiceCount);
         Assert.Equal(model.Processor, apic.ProcessorPriority);
-        Assert.Equal((uint)model.Processor, fixture.Read(ApicRegister.ProcessorPriority));
+        Assert.Equal((uint)model.Processor, fixture.Read(ApicRegisters.ProcessorPriority));
         for (uint word = 0; word < 8; word++)
         {
-            Assert.Equal(Word(model.Requested, word), fixture.Read(ApicRegister.InterruptRequest + word * 16));
-            Assert.Equal(Word(model.InService, word), fixture.Read(ApicRegister.InService + word * 16));
-            Assert.Equal(Word(model.Level, word), fixture.Read(ApicRegister.TriggerMode + word * 16));
+            Assert.Equal(Word(model.Requested, word), fixture.Read(ApicRegisters.InterruptRequest + word * 16));
+            Assert.Equal(Word(model.InService, word), fixture.Read(ApicRegisters.InService + word * 16));
+            Assert.Equal(Word(model.Level, word), fixture.Read(ApicRegisters.TriggerMode + word * 16));
         }
         LocalApic copy = apic;
         copy.Resynchronize();
@@ -124,7 +125,7 @@ public class PriorityTests
         Assert.False(fixture.Apic.IsAboveTaskPriority(vector));
         Assert.False(fixture.Apic.TryGetDeliverable(out _));
         Assert.Equal(0x4A, fixture.Apic.ProcessorPriority);
-        Assert.True(fixture.Write(ApicRegister.TaskPriority, 0x3F).HasInterruptsChanged);
+        Assert.True(fixture.Write(ApicRegisters.TaskPriority, 0x3F).HasInterruptsChanged);
         Assert.True(fixture.Apic.TryGetDeliverable(out _));
     }
 
@@ -143,9 +144,9 @@ public class PriorityTests
     {
         using var fixture = new ApicFixture(enabled: false);
         Assert.False(fixture.Apic.Assert(0x30, false));
-        fixture.Write(ApicRegister.SpuriousInterruptVector, 0x1FF);
+        fixture.Write(ApicRegisters.SpuriousInterruptVector, 0x1FF);
         Assert.True(fixture.Apic.Assert(0x30, false));
-        fixture.Write(ApicRegister.SpuriousInterruptVector, 0xFF);
+        fixture.Write(ApicRegisters.SpuriousInterruptVector, 0xFF);
         Assert.False(fixture.Apic.Assert(0x31, false));
         Assert.Equal(0x30, fixture.Apic.HighestRequest);
     }

@@ -2,6 +2,7 @@
 using System;
 using CsCheck;
 using Lamina.Hypervisor.Apic;
+using Lamina.X64;
 using Xunit;
 
 namespace Lamina.Tests.Host.Apic;
@@ -14,10 +15,10 @@ public unsafe class RegisterTests
     public void PowerOnState()
     {
         using var fixture = new ApicFixture(id: 5, enabled: false);
-        Assert.Equal(5u << 24, fixture.Read(ApicRegister.LocalApicId));
-        Assert.Equal(0x60014u, fixture.Read(ApicRegister.LocalApicVersion));
-        Assert.Equal(0xFFu, fixture.Read(ApicRegister.SpuriousInterruptVector));
-        Assert.Equal(0xFFFFFFFFu, fixture.Read(ApicRegister.DestinationFormat));
+        Assert.Equal(5u << 24, fixture.Read(ApicRegisters.LocalApicId));
+        Assert.Equal(0x60014u, fixture.Read(ApicRegisters.LocalApicVersion));
+        Assert.Equal(0xFFu, fixture.Read(ApicRegisters.SpuriousInterruptVector));
+        Assert.Equal(0xFFFFFFFFu, fixture.Read(ApicRegisters.DestinationFormat));
         foreach (uint lvt in new[] { 0x2F0u, 0x320u, 0x330u, 0x340u, 0x350u, 0x360u, 0x370u }) Assert.Equal(0x10000u, fixture.Read(lvt));
         Assert.Equal(Base | Enable | 0x100, fixture.Apic.ApicBase);
         Assert.False(fixture.Apic.TryGetDeadline(out _));
@@ -63,8 +64,8 @@ public unsafe class RegisterTests
         fixture.Apic.SetFeatures(0);
         Assert.False(fixture.Apic.TryWriteApicBase(Base | Enable | X2, out _));
         Assert.False(fixture.Apic.TryReadMsr(0x6E0, 0, out _));
-        fixture.Write(ApicRegister.LvtTimer, 0x40030);
-        Assert.Equal(0x30u, fixture.Read(ApicRegister.LvtTimer));
+        fixture.Write(ApicRegisters.LvtTimer, 0x40030);
+        Assert.Equal(0x30u, fixture.Read(ApicRegisters.LvtTimer));
     }
 
     // Every x2APIC MSR with any value: refused, or read back as the manual says.
@@ -240,13 +241,13 @@ public unsafe class RegisterTests
     public void LocalInterrupts()
     {
         using var fixture = new ApicFixture();
-        Assert.Equal(ApicDelivery.None, fixture.Apic.DeliverLocal(ApicRegister.LvtLint1));
+        Assert.Equal(ApicDelivery.None, fixture.Apic.DeliverLocal(ApicRegisters.LvtLint1));
         fixture.Write(0x360, 0x400);
-        Assert.Equal(ApicDelivery.NonMaskable, fixture.Apic.DeliverLocal(ApicRegister.LvtLint1));
+        Assert.Equal(ApicDelivery.NonMaskable, fixture.Apic.DeliverLocal(ApicRegisters.LvtLint1));
         fixture.Write(0x350, 0x700);
-        Assert.Equal(ApicDelivery.External, fixture.Apic.DeliverLocal(ApicRegister.LvtLint0));
+        Assert.Equal(ApicDelivery.External, fixture.Apic.DeliverLocal(ApicRegisters.LvtLint0));
         fixture.Write(0x340, 0x4E);
-        Assert.Equal(ApicDelivery.Interrupt, fixture.Apic.DeliverLocal(ApicRegister.LvtPerformanceCounter));
+        Assert.Equal(ApicDelivery.Interrupt, fixture.Apic.DeliverLocal(ApicRegisters.LvtPerformanceMonitoring));
         Assert.Equal(0x1004Eu, fixture.Read(0x340));
         fixture.Write(0xF0, 0xFF);
         Assert.Equal(0x10400u, fixture.Read(0x360));

@@ -2,6 +2,7 @@
 using System;
 using CsCheck;
 using Lamina.Hypervisor.Apic;
+using Lamina.X64;
 using Xunit;
 
 namespace Lamina.Tests.Host.Apic;
@@ -9,7 +10,7 @@ namespace Lamina.Tests.Host.Apic;
 public class TimerTests
 {
     private const uint Vector = 0xE0, Periodic = 1 << 17, Deadline = 2 << 17, Masked = 1 << 16;
-    private const uint Msr = ApicMsr.IA32_TSC_DEADLINE;
+    private const uint DeadlineMsr = Msr.IA32_TSC_DEADLINE;
 
     private static ApicFixture Create(uint lvt, ulong ratio = 1ul << 32, uint divide = 0xB)
     {
@@ -99,28 +100,28 @@ public class TimerTests
     {
         using ApicFixture fixture = Create(Vector | Deadline);
         ref LocalApic apic = ref fixture.Apic;
-        Assert.True(apic.TryWriteMsr(Msr, 5000, 1000, out ApicEffect effect));
+        Assert.True(apic.TryWriteMsr(DeadlineMsr, 5000, 1000, out ApicEffect effect));
         Assert.True(effect.HasTimerChanged && !effect.HasInterruptsChanged);
         Assert.True(apic.TryGetDeadline(out ulong deadline) && deadline == 5000);
-        Assert.True(apic.TryReadMsr(Msr, 2000, out ulong value) && value == 5000);
+        Assert.True(apic.TryReadMsr(DeadlineMsr, 2000, out ulong value) && value == 5000);
         Assert.Equal(0u, fixture.Read(0x390, 2000));
         fixture.Write(0x380, 77, 2000);
         Assert.Equal(0u, fixture.Read(0x380));
         Assert.False(apic.Expire(4999));
         Assert.True(apic.Expire(5000));
-        Assert.True(apic.TryReadMsr(Msr, 5001, out value) && value == 0);
+        Assert.True(apic.TryReadMsr(DeadlineMsr, 5001, out value) && value == 0);
         apic.Clear((byte)Vector);
         // In the past: fires at once.
-        Assert.True(apic.TryWriteMsr(Msr, 10, 6000, out effect));
+        Assert.True(apic.TryWriteMsr(DeadlineMsr, 10, 6000, out effect));
         Assert.True(effect.HasInterruptsChanged && apic.IsRequested((byte)Vector));
         Assert.False(apic.TryGetDeadline(out _));
         // Zero disarms.
-        apic.TryWriteMsr(Msr, 9000, 6000, out _);
-        apic.TryWriteMsr(Msr, 0, 6000, out _);
+        apic.TryWriteMsr(DeadlineMsr, 9000, 6000, out _);
+        apic.TryWriteMsr(DeadlineMsr, 0, 6000, out _);
         Assert.False(apic.TryGetDeadline(out _));
         // In another mode the MSR reads zero and ignores writes.
         fixture.Write(0x320, Vector);
-        Assert.True(apic.TryWriteMsr(Msr, 9000, 6000, out _));
+        Assert.True(apic.TryWriteMsr(DeadlineMsr, 9000, 6000, out _));
         Assert.False(apic.TryGetDeadline(out _));
     }
 
@@ -136,7 +137,7 @@ public class TimerTests
         Assert.Equal(10000u, fixture.Read(0x390, 10000));
         fixture.Write(0x320, Vector | Deadline, 12000);
         Assert.False(fixture.Apic.TryGetDeadline(out _));
-        fixture.Apic.TryWriteMsr(Msr, 20000, 12000, out _);
+        fixture.Apic.TryWriteMsr(DeadlineMsr, 20000, 12000, out _);
         fixture.Write(0x320, Vector | Periodic, 13000);
         Assert.False(fixture.Apic.TryGetDeadline(out _));
         Assert.Equal(0u, fixture.Read(0x390, 13000));
