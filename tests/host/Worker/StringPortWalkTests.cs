@@ -1,5 +1,6 @@
-// INS and OUTS element by element: address sizes, direction, counts, page crossings, prefixes.
-using Lamina.Abi;
+// INS and OUTS element by element: address sizes, direction, counts, page crossings.
+using System;
+using CsCheck;
 using Lamina.Root.Worker;
 using Xunit;
 
@@ -7,44 +8,26 @@ namespace Lamina.Tests.Host.Worker;
 
 public class StringPortWalkTests
 {
-    private const ushort LongCode = 0xA09B, Code32 = 0xC09B, Code16 = 0x009B;
-
-    private static HvX64InterceptMessageHeader Header(ushort codeAttributes, bool longMode = true, bool protectedMode = true, bool down = false) => new()
-    {
-        ExecutionState = default(HvX64VpExecutionState).WithEferLma(longMode).WithCr0Pe(protectedMode),
-        CsSegment = new HvX64SegmentRegister { Attributes = new HvX64SegmentAttributes(codeAttributes) },
-        Rflags = down ? 0x402UL : 2,
-    };
-
-    private static StringPortWalk Walk(HvX64InterceptMessageHeader header, byte size, ulong index, ulong rcx, bool rep = true, ulong segmentBase = 0, byte[] instruction = null) =>
-        new(new HvX64IoPortAccessInfo(size, true, rep), header, PortPrefixes.Read(instruction ?? [0x6E]), index, rcx, segmentBase);
+    private static StringPortWalk Walk64(byte size, ulong index, ulong rcx, bool repeated = true, bool down = false, ulong segmentBase = 0) =>
+        new(size, repeated, 8, false, down, index, rcx, segmentBase);
 
     [Fact]
     public void A_repeated_walk_moves_up_and_counts_down()
     {
-        StringPortWalk walk = Walk(Header(LongCode), 4, 0xFFFF_8000_0000_0FF8, 3);
-        Assert.Equal(4, walk.BytesInFirstPage);
+        StringPortWalk walk = Walk64(4, 0xFFFF_8000_0000_0FF8, 3);
         walk.Advance();
         walk.Advance();
         Assert.False(walk.IsDone);
-        Assert.Equal(0xFFFF_8000_0000_1000, walk.Linear(0));
+        Assert.Equal(0xFFFF_8000_0000_1000, walk.Linear);
         walk.Advance();
         Assert.True(walk.IsDone);
         Assert.Equal((0xFFFF_8000_0000_1004, 0UL), (walk.Index, walk.Count));
     }
 
     [Fact]
-    public void An_element_may_cross_a_page()
-    {
-        StringPortWalk walk = Walk(Header(LongCode), 4, 0x1FFE, 1);
-        Assert.Equal(2, walk.BytesInFirstPage);
-        Assert.Equal(0x2000UL, walk.Linear(2));
-    }
-
-    [Fact]
     public void Without_rep_one_element_moves_and_rcx_stays()
     {
-        StringPortWalk walk = Walk(Header(LongCode, down: true), 2, 0x1000, 0, rep: false);
+        StringPortWalk walk = Walk64(2, 0x1000, 0, repeated: false, down: true);
         Assert.False(walk.IsCountZero);
         walk.Advance();
         Assert.True(walk.IsDone);
@@ -52,48 +35,49 @@ public class StringPortWalkTests
     }
 
     [Fact]
-    public void A_zero_count_moves_nothing()
+    public void Only_the_bits_of_the_address_size_count()
     {
-        Assert.True(Walk(Header(LongCode), 1, 0, 0).IsCountZero);
-        Assert.False(Walk(Header(LongCode), 1, 0, 0x1_0000_0000).IsCountZero);
-        Assert.True(Walk(Header(LongCode), 1, 0, 0x1_0000_0000, instruction: [0x67, 0xF3, 0x6E]).IsCountZero);
+        Assert.True(Walk64(1, 0, 0).IsCountZero);
+        Assert.False(Walk64(1, 0, 0x1_0000_0000).IsCountZero);
+        Assert.True(new StringPortWalk(1, true, 4, false, false, 0, 0x1_0000_0000, 0).IsCountZero);
     }
 
     [Fact]
-    public void Segments_have_no_base_in_64_bit_code_but_fs_and_gs_do()
+    public void Sixteen_bits_wrap_at_64_KiB_and_keep_high_halves()
     {
-        Assert.Equal(0x10UL, Walk(Header(LongCode), 1, 0x10, 1, segmentBase: 0x5000).Linear(0));
-        Assert.Equal(0x5010UL, Walk(Header(LongCode), 1, 0x10, 1, segmentBase: 0x5000, instruction: [0x65, 0x6E]).Linear(0));
-    }
-
-    [Fact]
-    public void Real_mode_wraps_at_64_KiB_and_keeps_high_halves()
-    {
-        StringPortWalk walk = Walk(Header(Code16, longMode: false, protectedMode: false), 1, 0xAAAA_FFFF, 0xBBBB_0002, segmentBase: 0xF0000);
-        Assert.Equal(0xFFFFFUL, walk.Linear(0));
+        var walk = new StringPortWalk(1, true, 2, true, false, 0xAAAA_FFFF, 0xBBBB_0002, 0xF0000);
+        Assert.Equal(0xFFFFFUL, walk.Linear);
         walk.Advance();
-        Assert.Equal((0xAAAA_0000UL, 0xBBBB_0001UL, 0xF0000UL), (walk.Index, walk.Count, walk.Linear(0)));
+        Assert.Equal((0xAAAA_0000UL, 0xBBBB_0001UL, 0xF0000UL), (walk.Index, walk.Count, walk.Linear));
     }
 
     [Fact]
-    public void Compatibility_mode_addresses_wrap_at_4_GiB()
+    public void Thirty_two_bits_wrap_at_4_GiB_and_clear_high_halves()
     {
-        StringPortWalk walk = Walk(Header(Code32), 1, 0xFFFF_FFFF, 2, segmentBase: 0x10);
-        Assert.Equal(0xFUL, walk.Linear(0));
+        var walk = new StringPortWalk(1, true, 4, true, false, 0xFFFF_FFFF, 0x7_0000_0002, 0x10);
+        Assert.Equal(0xFUL, walk.Linear);
         walk.Advance();
-        Assert.Equal(0UL, walk.Index);
+        Assert.Equal((0UL, 1UL), (walk.Index, walk.Count));
     }
+
+    [Fact]
+    public void A_walk_ends_after_as_many_elements_as_rcx_says() =>
+        Gen.Select(Gen.Int[0, 2], Gen.UInt[1, 300], Gen.Bool, Gen.ULong).Sample((shift, count, down, index) =>
+        {
+            byte size = (byte)(1 << shift);
+            StringPortWalk walk = Walk64(size, index, count, down: down);
+            uint moved = 0;
+            for (; !walk.IsDone; moved++) walk.Advance();
+            Assert.Equal(count, moved);
+            Assert.Equal(down ? index - count * size : index + count * size, walk.Index);
+        }, iter: 200);
 
     [Theory]
-    [InlineData(new byte[] { 0xF3, 0x64, 0x6F }, SegmentOverride.Fs, false)]
-    [InlineData(new byte[] { 0x67, 0x2E, 0xF3, 0x48, 0x6F }, SegmentOverride.Cs, true)]
-    [InlineData(new byte[] { 0x6F, 0x65 }, SegmentOverride.None, false)]
-    [InlineData(new byte[0], SegmentOverride.None, false)]
-    public void Prefixes_end_at_the_opcode(byte[] bytes, SegmentOverride segment, bool addressSize)
-    {
-        PortPrefixes prefixes = PortPrefixes.Read(bytes);
-        Assert.Equal((segment, addressSize), (prefixes.Segment, prefixes.AddressSize));
-    }
+    [InlineData(0x1000UL, 4, 4)]
+    [InlineData(0x1FFEUL, 4, 2)]
+    [InlineData(0x1FFFUL, 4, 1)]
+    [InlineData(0xFFFF_FFFF_FFFF_FFFFUL, 2, 1)]
+    public void Elements_split_at_pages(ulong linear, int length, int first) => Assert.Equal(first, PageSplit.BytesInPage(linear, length));
 
     [Theory]
     [InlineData(1, 0xFFFFFF12u, 0x1122334455667712UL)]
@@ -110,5 +94,17 @@ public class StringPortWalkTests
     {
         Assert.Equal(output, PortInstruction.OutputValue(0x1122334455667788, size));
         Assert.Equal(absent, PortInstruction.AllOnes(size));
+    }
+
+    [Fact]
+    public void Unmapped_regions_are_reported_once_and_not_without_end()
+    {
+        UnmappedRegions regions = default;
+        Assert.True(regions.IsNew(0xFED00000));
+        Assert.False(regions.IsNew(0xFED0FFFF));
+        Assert.True(regions.IsNew(0xFED10000));
+        int reported = 2;
+        for (ulong address = 0; address < 1UL << 24; address += 1 << 16) if (regions.IsNew(address)) reported++;
+        Assert.Equal(UnmappedRegions.Capacity, reported);
     }
 }
