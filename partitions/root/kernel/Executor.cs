@@ -1,0 +1,71 @@
+// The root's one thread of execution: waits for something to do, does it, waits again.
+using System.Threading;
+using Lamina.Abi;
+using Lamina.Drivers.Bus;
+using Lamina.Root.Worker;
+using Lamina.X64;
+
+namespace Lamina.Root.Kernel;
+
+/// <summary>
+/// Cooperative: everything outside interrupt handlers runs here, one piece after the other, and must return soon. Sources of work
+/// are the children's intercepts, what interrupt handlers queued, and timers. With nothing to do the processor halts, without a tick.
+/// </summary>
+public static unsafe class Executor
+{
+    /// <summary>Intercepts taken in a row before the others get their turn.</summary>
+    private const int MessagesPerTurn = 64;
+
+    private static WorkQueue queue;
+    private static bool awake;
+
+    /// <summary>Makes the executor look at its sources once more before it halts. For interrupt handlers and for work that leaves work.</summary>
+    public static void Wake() => Volatile.Write(ref awake, true);
+
+    /// <summary>Has the item run soon; from anywhere, interrupt handlers included.</summary>
+    public static void Queue(WorkItem* item)
+    {
+        bool enabled = Interrupts.Disable();
+        queue.Add(item);
+        Wake();
+        Interrupts.Restore(enabled);
+    }
+
+    /// <summary>Never returns.</summary>
+    public static void Run()
+    {
+        while (true)
+        {
+            // Between the look at the flag and the halt no interrupt can slip in: STI takes effect after HLT has begun.
+            Instructions.Cli();
+            if (Volatile.Read(ref awake)) Instructions.Sti();
+            else Instructions.StiHlt();
+            Volatile.Write(ref awake, false);
+            Turn();
+        }
+    }
+
+    private static void Turn()
+    {
+        HvMessage message;
+        for (int i = 0; Synic.TryTakeMessage(&message); i++)
+        {
+            VmWorker.OnMessage(&message);
+            if (i < MessagesPerTurn) continue;
+            Wake();
+            break;
+        }
+        while (TryTake(out WorkItem* item)) item->Handler(item->Context);
+        ulong now = ReferenceClock.Now;
+        Timers.RunDue(now);
+        Timers.Program(VmWorker.OnTimer(now));
+    }
+
+    private static bool TryTake(out WorkItem* item)
+    {
+        bool enabled = Interrupts.Disable();
+        bool taken = queue.TryTake(out item);
+        Interrupts.Restore(enabled);
+        return taken;
+    }
+}
