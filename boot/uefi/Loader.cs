@@ -175,7 +175,7 @@ public unsafe struct Loader
             return;
         }
         TextWriter line = BootConsole.BeginLine();
-        line.Text("boot: "u8).Decimal(handover.ModuleCount).Text(" modules; leaving the firmware for the core at "u8).Hex(core.ImageBase + core.AddressOfEntryPoint);
+        line.Text("boot: "u8).Decimal(handover.ModuleCount).Text(handover.ModuleCount == 1 ? " module; leaving"u8 : " modules; leaving"u8).Text(" the firmware for the core at "u8).Hex(core.ImageBase + core.AddressOfEntryPoint);
         BootConsole.WriteLine(ref line);
         bool left = departure.TryExit(imageHandle);
         BootConsole.LeaveFirmware(); // a failed attempt, too, may have taken its console down

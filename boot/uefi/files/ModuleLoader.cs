@@ -100,7 +100,7 @@ public unsafe struct ModuleLoader
         if (!loaded)
         {
             TextWriter line = BootConsole.BeginLine();
-            line.Text("boot: "u8).Printable(name).Text(": left out: no "u8).Decimal((length >> 20) + 1).Text(" MiB of memory free for it"u8);
+            line.Text("boot: "u8).Printable(name).Text(": left out: no "u8).Decimal((length + 0xFFFFF) >> 20).Text(" MiB of memory free for it"u8);
             BootConsole.WriteLine(ref line);
         }
         else if (!ReadAll(ref source, name, address, length))
