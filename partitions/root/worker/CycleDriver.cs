@@ -14,17 +14,26 @@ internal static unsafe class CycleDriver
     public static bool IsTesting(Vm* vm) => _test != null && _test->IsActive && _test->VmNumber == vm->Number;
 
     /// <summary>The VM under test is gone and everything it held is given back.</summary>
-    public static void Ended() => _test->Ended(PhysicalMemory.FreePageCount);
+    public static void Ended()
+    {
+        _test->Ended(PhysicalMemory.FreePageCount);
+        VmWorker.Schedule(0);
+    }
 
     public static void Begin(Vm* vm, uint count, uint milliseconds)
     {
         if (_test->IsActive) { ConsoleOutput.Line("test cycle: one is running"u8); return; }
         if (vm->State != VmState.Off) { VmLog.Line(vm, "is not off"u8); return; }
         _test->Begin(vm->Number, count, milliseconds, PhysicalMemory.FreePageCount);
+        VmWorker.Schedule(0);
     }
 
     /// <summary>"vm stop" of the VM under test ends the test.</summary>
-    public static void Cancel() => _test->Cancel();
+    public static void Cancel()
+    {
+        _test->Cancel();
+        VmWorker.Schedule(0);
+    }
 
     /// <summary>One step; returns when the next is due. The executor gets its turn between a start and an end.</summary>
     public static ulong Step(ulong now)

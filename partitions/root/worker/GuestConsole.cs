@@ -7,7 +7,7 @@ namespace Lamina.Root.Worker;
 
 internal static unsafe class GuestConsole
 {
-    /// <summary>How long an unfinished line waits for its end before it is printed: 100 ms.</summary>
+    /// <summary>How long a guest must print nothing before its unfinished line is printed: 100 ms.</summary>
     private const ulong PartialLineDelay = 1_000_000;
 
     /// <summary>Bytes that the guest's UART has sent.</summary>
@@ -22,7 +22,15 @@ internal static unsafe class GuestConsole
             machine->Output.Next();
         }
         if (isConnected) machine->Output.MarkShown();
-        machine->OutputDeadline = machine->Output.HasUnprinted ? ReferenceClock.Now + PartialLineDelay : 0;
+        machine->OutputSinceDeadline = true;
+        if (machine->Output.HasUnprinted && machine->OutputDeadline == 0) Arm(machine, ReferenceClock.Now);
+    }
+
+    /// <summary>The deadline of an unfinished line: while the guest goes on printing, it is put off.</summary>
+    public static void OnQuiet(Vm* vm, ulong now)
+    {
+        if (vm->Machine->OutputSinceDeadline && vm->Machine->Output.HasUnprinted) Arm(vm->Machine, now);
+        else Flush(vm);
     }
 
     /// <summary>Prints what of an unfinished line was not printed yet.</summary>
@@ -32,6 +40,13 @@ internal static unsafe class GuestConsole
         if (!vm->Machine->Output.HasUnprinted) return;
         PrintLine(vm);
         vm->Machine->Output.MarkShown();
+    }
+
+    private static void Arm(VmMachine* machine, ulong now)
+    {
+        machine->OutputSinceDeadline = false;
+        machine->OutputDeadline = now + PartialLineDelay;
+        VmWorker.Schedule(machine->OutputDeadline);
     }
 
     /// <summary>Someone connects: he sees the line that the guest has begun.</summary>

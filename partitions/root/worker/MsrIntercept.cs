@@ -53,6 +53,7 @@ internal static unsafe class MsrIntercept
         if (vm->LastWordsLength == 0) ComposeParameters(vm, values);
         PrintLastWords(vm);
         vm->Machine->CrashDeadline = ReferenceClock.Now + CrashGrace;
+        VmWorker.Schedule(vm->Machine->CrashDeadline);
     }
 
     /// <summary>

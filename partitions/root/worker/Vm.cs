@@ -73,6 +73,12 @@ public unsafe struct VmMachine
 
     /// <summary>When an unfinished line is printed, 100 ns; 0: there is none.</summary>
     public ulong OutputDeadline;
+
+    /// <summary>Something was printed after <see cref="OutputDeadline"/> was set.</summary>
+    public bool OutputSinceDeadline;
+
+    /// <summary>When the ACPI timer interrupts next, 100 ns; ulong.MaxValue: never.</summary>
+    public ulong PowerDeadline;
     public ByteRing Input;
 
     /// <summary>When a VM that reported a crash is ended, 100 ns; 0: it did not.</summary>

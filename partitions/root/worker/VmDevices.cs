@@ -45,6 +45,7 @@ public unsafe struct VmDevices
         devices->_hasCom1 = config->Com1 == Com1Mode.Console;
         devices->_ports = PortMap.Create(devices->_hasCom1, config->DebugExit, config->SynicTestDevice);
         devices->_ioApic.Reset();
+        vm->Machine->PowerDeadline = ulong.MaxValue;
     }
 
     /// <summary>Has the core report the ports that a device answers; it reads all ones from the others itself.</summary>
@@ -142,13 +143,8 @@ public unsafe struct VmDevices
         return true;
     }
 
-    /// <summary>Does what is due; returns when something is due next, in 100 ns.</summary>
-    internal static ulong OnTimer(Vm* vm, ulong now)
-    {
-        VmDevices* devices = &vm->Machine->Devices;
-        UpdatePower(vm);
-        return devices->_power.GetNextTimerEvent(now);
-    }
+    /// <summary>The ACPI timer may have gone over.</summary>
+    internal static void OnPowerTimer(Vm* vm) => UpdatePower(vm);
 
     /// <summary>Time of day in 100 ns since 1970.</summary>
     private static ulong UnixTime =>
@@ -167,8 +163,11 @@ public unsafe struct VmDevices
     private static void UpdatePower(Vm* vm)
     {
         VmDevices* devices = &vm->Machine->Devices;
+        ulong now = ReferenceClock.Now;
         var sink = new PartitionInterrupts(&vm->Machine->Account);
-        devices->_ioApic.SetPin(AcpiPower.SciIrq, devices->_power.GetSciLevel(ReferenceClock.Now), ref sink);
+        devices->_ioApic.SetPin(AcpiPower.SciIrq, devices->_power.GetSciLevel(now), ref sink);
+        vm->Machine->PowerDeadline = devices->_power.GetNextTimerEvent(now);
+        VmWorker.Schedule(vm->Machine->PowerDeadline);
     }
 
     private static VmEnd EndOf(Vm* vm, DeviceEffect effect)

@@ -21,6 +21,9 @@ public static unsafe class VmWorker
     private static PartitionAccount* _root;
     private static CycleTest* _cycle;
 
+    /// <summary>When <see cref="OnTimer"/> has something to look at, 100 ns. May be early, never late.</summary>
+    private static ulong _due;
+
     /// <summary>The VMs, in the order of the configuration.</summary>
     internal static int Count => _count;
     internal static Vm* Get(int number) => &_vms[number];
@@ -58,24 +61,31 @@ public static unsafe class VmWorker
     /// <summary>Does what is due at <paramref name="now"/> (100 ns); returns when it wants to be called next, ulong.MaxValue for never.</summary>
     public static ulong OnTimer(ulong now)
     {
-        ulong next = ulong.MaxValue;
+        // The executor asks after each message: nothing due must cost nothing.
+        if (now < _due) return _due;
+        _due = ulong.MaxValue;
         for (int i = 0; i < _count; i++)
         {
             Vm* vm = Get(i);
             if (!vm->IsActive) continue;
             VmMachine* machine = vm->Machine;
-            if (machine->OutputDeadline != 0 && machine->OutputDeadline <= now) GuestConsole.Flush(vm);
             if (machine->CrashDeadline != 0 && machine->CrashDeadline <= now)
             {
                 End(vm, VmEnd.Crashed);
                 continue;
             }
-            next = Math.Min(next, VmDevices.OnTimer(vm, now));
-            if (machine->OutputDeadline != 0) next = Math.Min(next, machine->OutputDeadline);
-            if (machine->CrashDeadline != 0) next = Math.Min(next, machine->CrashDeadline);
+            if (machine->OutputDeadline != 0 && machine->OutputDeadline <= now) GuestConsole.OnQuiet(vm, now);
+            if (machine->PowerDeadline <= now) VmDevices.OnPowerTimer(vm);
+            if (machine->OutputDeadline != 0) Schedule(machine->OutputDeadline);
+            if (machine->CrashDeadline != 0) Schedule(machine->CrashDeadline);
+            Schedule(machine->PowerDeadline);
         }
-        return Math.Min(next, CycleDriver.Step(now));
+        Schedule(CycleDriver.Step(now));
+        return _due;
     }
+
+    /// <summary>Has <see cref="OnTimer"/> look again at a point of the reference clock, if not earlier.</summary>
+    internal static void Schedule(ulong deadline) => _due = Math.Min(_due, deadline);
 
     /// <summary>Carries out a console line if it is a command about VMs.</summary>
     public static bool TryCommand(ReadOnlySpan<byte> line) => VmCommands.TryRun(line);
@@ -130,7 +140,6 @@ public static unsafe class VmWorker
         var line = new TextWriter(buffer, VmLog.LineCapacity);
         line.Text("disconnected from "u8).Text(_connected->Name);
         _connected = null;
-        ConsoleOutput.Raw("\r\n"u8);
         ConsoleOutput.Line(line.Written);
     }
 
