@@ -37,7 +37,7 @@ public sealed class AssemblyStage(Workspace workspace)
             return;
         foreach (string outdated in Directory.EnumerateFiles(workspace.Objects, "assemblies*.stamp"))
             File.Delete(outdated);
-        string only = string.Join("%3B", images.Select(i => Project(i.Rooms[0])));
+        string only = string.Join('|', images.Select(i => Project(i.Rooms[0])));
         string last = "";
         Outcome outcome = await Report.StepAsync("compiling C#", () => ChildProcess.RunAsync("dotnet",
             ["build", Path.Combine(workspace.Root, "tools", "images", "Images.csproj"), "-c", "Debug", "-v", "m", "--nologo",
@@ -48,6 +48,8 @@ public sealed class AssemblyStage(Workspace workspace)
             Report.Say("  " + line.Replace(workspace.Root + Path.DirectorySeparatorChar, ""));
         if (outcome.ExitCode != 0)
             throw new Failure(lines.Any(l => l.Contains(": error ")) ? "the C# does not compile" : $"dotnet build failed: {outcome.Text}");
+        if (products.FirstOrDefault(p => !File.Exists(p)) is { } missing)
+            throw new Failure($"dotnet build made no {missing}");
         File.WriteAllText(stamp, value);
     }
 

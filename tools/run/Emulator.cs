@@ -35,8 +35,8 @@ public sealed class Emulator : IAsyncDisposable
 
     /// <summary>Makes the volume and starts the machine.</summary>
     /// <param name="files">What is on the boot volume; ignored for a direct kernel.</param>
-    /// <param name="echo">Sees the serial bytes as they come; may be null.</param>
-    public static async Task<Emulator> StartAsync(MachineOptions options, IReadOnlyDictionary<string, string> files, SerialLog log, Action<ReadOnlyMemory<byte>> echo)
+    /// <param name="echo">Sees the serial bytes as they come, and the clean text in them; may be null.</param>
+    public static async Task<Emulator> StartAsync(MachineOptions options, IReadOnlyDictionary<string, string> files, SerialLog log, Action<ReadOnlyMemory<byte>, string> echo)
     {
         string folder = Directory.CreateTempSubdirectory("lamina-").FullName;
         try
@@ -55,7 +55,7 @@ public sealed class Emulator : IAsyncDisposable
         }
     }
 
-    private Emulator(MachineOptions options, string folder, SerialLog log, Action<ReadOnlyMemory<byte>> echo)
+    private Emulator(MachineOptions options, string folder, SerialLog log, Action<ReadOnlyMemory<byte>, string> echo)
     {
         this.folder = folder;
         Serial = log;
@@ -129,7 +129,7 @@ public sealed class Emulator : IAsyncDisposable
             Directory.Delete(folder, recursive: true);
     }
 
-    private async Task PumpAsync(Action<ReadOnlyMemory<byte>> echo)
+    private async Task PumpAsync(Action<ReadOnlyMemory<byte>, string> echo)
     {
         var buffer = new byte[16384];
         Stream output = process.StandardOutput.BaseStream;
@@ -137,8 +137,8 @@ public sealed class Emulator : IAsyncDisposable
         {
             for (int count; (count = await output.ReadAsync(buffer)) > 0;)
             {
-                Serial.Append(buffer.AsSpan(0, count));
-                echo?.Invoke(buffer.AsMemory(0, count));
+                string added = Serial.Append(buffer.AsSpan(0, count));
+                echo?.Invoke(buffer.AsMemory(0, count), added);
             }
             await process.WaitForExitAsync();
         }
@@ -148,10 +148,10 @@ public sealed class Emulator : IAsyncDisposable
         }
     }
 
-    // Should this program be killed without a chance to clean up, the guard ends the emulator a second later.
+    // Should this program be killed without a chance to clean up, the guard ends the emulator a second later and clears up.
     private static Process StartGuard(int emulator, string folder)
     {
-        const string script = "while kill -0 $1 2>/dev/null; do kill -0 $2 2>/dev/null || { kill -9 $1; rm -rf \"$3\"; }; sleep 0.5; done";
+        const string script = "while kill -0 $1 2>/dev/null; do kill -0 $2 2>/dev/null || kill -9 $1; sleep 0.5; done; kill -0 $2 2>/dev/null || rm -rf \"$3\"";
         var start = new ProcessStartInfo("/bin/sh") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
         foreach (string argument in new[] { "-c", script, "guard", emulator.ToString(), Environment.ProcessId.ToString(), folder })
             start.ArgumentList.Add(argument);

@@ -5,6 +5,7 @@ using System.Diagnostics;
 using System.IO;
 using System.Linq;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Text.RegularExpressions;
 using System.Threading;
 using System.Threading.Tasks;
@@ -57,7 +58,8 @@ public static class RunVerb
         var clock = Stopwatch.StartNew();
         using var stop = new CancellationTokenSource();
         using Stream screen = Console.OpenStandardOutput();
-        await using Emulator machine = await Emulator.StartAsync(options.Machine, files, serial, bytes => { screen.Write(bytes.Span); screen.Flush(); });
+        await using Emulator machine = await Emulator.StartAsync(options.Machine, files, serial, 
+            (bytes, text) => Show(screen, attached ? bytes.Span : Encoding.UTF8.GetBytes(text)));
         using var terminal = attached ? new RawTerminal() : null;
         var interrupted = new TaskCompletionSource<int>();
         using var signals = new Signals(() => interrupted.TrySetResult(Interrupted));
@@ -84,6 +86,13 @@ public static class RunVerb
         if (machine.Complaints.Length > 0)
             Report.Say(machine.Complaints);
         return code;
+    }
+
+    // A terminal gets every byte; a file or a pipe gets the text without what moves a cursor.
+    private static void Show(Stream screen, ReadOnlySpan<byte> bytes)
+    {
+        screen.Write(bytes);
+        screen.Flush();
     }
 
     private static async Task TryScreenshotAsync(Emulator machine, string file)

@@ -31,21 +31,26 @@ public sealed class SerialLog(Stream copy = null)
     /// <summary>True once nothing more can come.</summary>
     public bool Ended { get; private set; }
 
-    public void Append(ReadOnlySpan<byte> bytes)
+    /// <returns>The clean text that these bytes added.</returns>
+    public string Append(ReadOnlySpan<byte> bytes)
     {
         TaskCompletionSource before;
+        string added;
         lock (gate)
         {
             copy?.Write(bytes);
             copy?.Flush();
             var characters = new char[Encoding.UTF8.GetMaxCharCount(bytes.Length)];
             int count = decoder.GetChars(bytes, characters, flush: false);
+            int length = text.Length;
             foreach (char c in characters.AsSpan(0, count))
                 Take(c);
+            added = text.ToString(length, text.Length - length);
             before = changed;
             changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
         }
         before.TrySetResult();
+        return added;
     }
 
     public void End()
