@@ -8,10 +8,10 @@ using System.Xml.Linq;
 
 namespace Lamina.Tools.Test;
 
-/// <summary>tests/host through dotnet test.</summary>
+/// <summary>tests/host through dotnet test; LAMINA_TEST_KERNEL names a kernel for tests that read a real one.</summary>
 public static class HostTests
 {
-    public static async Task RunAsync(Workspace workspace, string filter, Tally tally)
+    public static async Task RunAsync(Workspace workspace, string kernel, string filter, Tally tally)
     {
         string results = Path.Combine(workspace.Logs, "host.trx");
         File.Delete(results);
@@ -20,10 +20,12 @@ public static class HostTests
             "test", Path.Combine(workspace.Root, "tests", "host", "Host.Tests.csproj"), "--nologo", "-v", "q", "--disable-build-servers",
             "--artifacts-path", workspace.Artifacts, "--results-directory", workspace.Logs, "--logger", "trx;LogFileName=host.trx",
         ];
-        if (filter != null)
+        if (!string.IsNullOrEmpty(filter))
             arguments.AddRange(["--filter", "FullyQualifiedName~" + filter]);
         string last = "";
         var environment = new Dictionary<string, string> { ["LAMINA_OUT"] = workspace.Out, ["LAMINA_ROOT"] = workspace.Root, ["ArtifactsPath"] = workspace.Artifacts };
+        if (kernel != null)
+            environment["LAMINA_TEST_KERNEL"] = kernel;
         Outcome outcome = await Report.StepAsync("host tests", () => ChildProcess.RunAsync("dotnet", arguments, folder: workspace.Root,
             line: l => last = l, environment: environment), () => last.Trim());
         if (!File.Exists(results))

@@ -41,9 +41,10 @@ public class PowerShellTests
             state.ExecutionPolicy = Microsoft.PowerShell.ExecutionPolicy.Bypass;
         using Runspace runspace = RunspaceFactory.CreateRunspace(state);
         runspace.Open();
+        runspace.SessionStateProxy.Path.SetLocation(Repository.Root);
         using PowerShell shell = PowerShell.Create(runspace);
         string script = Path.Combine(Repository.Root, "build.ps1");
-        shell.AddScript($"[Environment]::CurrentDirectory = '{Repository.Root}'; $a = @({arguments}); & '{script}' @a 2>&1; $LASTEXITCODE");
+        shell.AddScript($"$a = @({arguments}); & '{script}' @a 2>&1; $LASTEXITCODE");
         var lines = shell.Invoke();
         Assert.True(lines[^1]?.BaseObject is int, string.Join('\n', shell.Streams.Error));
         return (string.Join('\n', lines.SkipLast(1)), (int)lines[^1].BaseObject);
