@@ -1,4 +1,5 @@
 // Draws a TextScreen on a linear framebuffer: only cells that differ from what is already there, and not more often than eyes can see.
+using Lamina.Text;
 using System;
 using Lamina.Abi;
 using Lamina.Drivers.Bus;

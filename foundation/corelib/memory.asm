@@ -4,7 +4,7 @@ default rel
 section .text
 
 global lamina_memmove, lamina_memset, RhpStackProbe, RhpReversePInvoke, RhpReversePInvokeReturn, RhpPInvoke, RhpPInvokeReturn, RhpFallbackFailFast
-global __security_cookie
+global __security_cookie, lamina_multiply
 extern lamina_fail_fast
 
 ; rcx = destination, rdx = source, r8 = length; ranges may overlap.
@@ -54,6 +54,14 @@ lamina_memset:
     and ecx, 7
     rep stosb
     mov rdi, r9
+    ret
+
+; rcx * rdx: high half in rax, low half to [r8].
+lamina_multiply:
+    mov rax, rcx
+    mul rdx
+    mov [r8], rax
+    mov rax, rdx
     ret
 
 ; Big frames ask for their pages to be touched; stacks here are mapped whole, with a guard page below.

@@ -1,7 +1,7 @@
 // The glyphs of the text console: printable ASCII, five pixels wide and seven high, drawn at double height in cells of 8 by 16.
 using System;
 
-namespace Lamina.Drivers.Video;
+namespace Lamina.Text;
 
 public static class Font
 {
