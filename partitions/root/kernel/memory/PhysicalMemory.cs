@@ -8,11 +8,14 @@ namespace Lamina.Root.Kernel;
 
 /// <summary>
 /// Pages by physical address, which is also where they are mapped: <c>(byte*)physical</c> reads and writes them. A page is zero when
-/// it is handed out. The first page of memory is never used, so that 0 is no address.
+/// it is handed out.
 /// </summary>
 public static unsafe class PhysicalMemory
 {
     private const int PageShift = PageCount.PageShift;
+
+    /// <summary>Below 1 MiB live firmware's leftovers, start-up code of processors and the core's epitaph: not worth the few pages.</summary>
+    private const ulong Lowest = 0x100000;
     private static PageAllocator allocator;
 
     [RuntimeImport("*", "root_zero_pages"), MethodImpl(MethodImplOptions.InternalCall)]
@@ -82,13 +85,13 @@ public static unsafe class PhysicalMemory
     private static ulong FindStorage(ReadOnlySpan<MemoryRange> map, ulong bytes)
     {
         foreach (MemoryRange range in map)
-            if (range.Type == MemoryRangeType.Usable && range.Base >= 0x100000 && range.Length >= bytes) return range.Base + range.Length - bytes;
+            if (range.Type == MemoryRangeType.Usable && range.Base >= Lowest && range.Length >= bytes) return range.Base + range.Length - bytes;
         return 0;
     }
 
     private static void AddAround(MemoryRange range, ulong holeStart, ulong holeEnd)
     {
-        ulong start = Math.Max(range.Base, PageCount.PageSize);
+        ulong start = Math.Max(range.Base, Lowest);
         ulong end = range.Base + range.Length;
         if (start <= holeStart && holeEnd <= end)
         {
