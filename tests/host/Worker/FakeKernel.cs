@@ -1,0 +1,83 @@
+// What the worker needs of the root kernel, over ordinary memory: a physical address is a pointer.
+using System;
+using System.Collections.Generic;
+using System.Runtime.InteropServices;
+using System.Text;
+using Lamina.Tests.Host.Worker;
+
+namespace Lamina.Root.Kernel
+{
+    public static unsafe class PhysicalMemory
+    {
+        private static readonly Dictionary<ulong, ulong> Allocated = [];
+        private static ulong _used;
+
+        /// <summary>Pages that there are in all.</summary>
+        public static ulong Limit = 1 << 16;
+
+        public static ulong FreePageCount => Limit - _used;
+
+        public static bool TryAllocate(ulong pageCount, ulong alignmentInPages, out ulong physical)
+        {
+            physical = 0;
+            if (pageCount > FreePageCount) return false;
+            nuint bytes = (nuint)pageCount * 4096;
+            physical = (ulong)NativeMemory.AlignedAlloc(bytes, (nuint)Math.Max(alignmentInPages, 1) * 4096);
+            NativeMemory.Clear((void*)physical, bytes);
+            Allocated.Add(physical, pageCount);
+            _used += pageCount;
+            return true;
+        }
+
+        public static void Free(ulong physical, ulong pageCount)
+        {
+            if (!Allocated.Remove(physical, out ulong allocated) || allocated != pageCount) throw new InvalidOperationException("freed what was not allocated");
+            foreach (ulong page in FakeCore.PagesOfCore)
+                if (page >= physical >> 12 && page < (physical >> 12) + pageCount) throw new InvalidOperationException("freed what the core still has");
+            foreach (FakePartition partition in FakeCore.Partitions.Values)
+                if (partition.State == 2 && partition.Maps(physical, pageCount)) throw new InvalidOperationException("freed what a partition can still reach");
+            NativeMemory.AlignedFree((void*)physical);
+            _used -= pageCount;
+        }
+    }
+
+    public static class ConsoleOutput
+    {
+        public static readonly List<string> Lines = [];
+        public static readonly StringBuilder RawText = new();
+        public static void Line(ReadOnlySpan<byte> text) => Lines.Add(Encoding.UTF8.GetString(text));
+        public static void Raw(ReadOnlySpan<byte> bytes) => RawText.Append(Encoding.Latin1.GetString(bytes));
+    }
+
+    public static class ReferenceClock
+    {
+        public const ulong TicksPerSecond = 10_000_000;
+        public static ulong Now { get; set; } = 1;
+    }
+
+    public static class WallClock
+    {
+        public static long UnixSeconds => 1_700_000_000;
+    }
+
+    public static unsafe class BootModules
+    {
+        public static readonly Dictionary<string, byte[]> Files = [];
+
+        public static bool TryFind(ReadOnlySpan<byte> name, out byte* data, out ulong size)
+        {
+            data = null;
+            size = 0;
+            if (!Files.TryGetValue(Encoding.UTF8.GetString(name), out byte[] file)) return false;
+            size = (ulong)file.Length;
+            data = (byte*)NativeMemory.Alloc((nuint)Math.Max(file.Length, 1));
+            Marshal.Copy(file, 0, (nint)data, file.Length);
+            return true;
+        }
+    }
+
+    public static class Hypercall
+    {
+        public static ulong Call(ulong control, ulong inputGpa, ulong outputGpa) => FakeCore.Call(control, inputGpa, outputGpa);
+    }
+}
