@@ -36,6 +36,30 @@ public static class InitialRoot
 
         """;
 
+    // What a Linux guest can say about the partition it is in: PASS and FAIL lines, as the boot tests count them.
+    private const string Checks = """
+        #!/bin/sh
+        result() { if [ "$2" = 0 ]; then echo "PASS $1"; else echo "FAIL $1 $3"; fi; }
+        log=/tmp/dmesg; dmesg > $log
+        source=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
+        grep -q 'Hypervisor detected: Microsoft Hyper-V' $log; result hypervisor-detected $? "dmesg does not name Hyper-V"
+        [ "$source" = hyperv_clocksource_tsc_page ]; result hyperv-clocksource $? "current clocksource is $source"
+        grep -q 'Hyper-V clockevent' /sys/devices/system/clockevents/clockevent0/current_device
+        result hyperv-clockevent $? "clock event device is $(cat /sys/devices/system/clockevents/clockevent0/current_device)"
+        stimer=$(sed -n 's/^ *HVS: *\([0-9]*\).*/\1/p' /proc/interrupts)
+        [ "${stimer:-0}" -gt 0 ]; result direct-stimer $? "/proc/interrupts counts no stimer0 interrupt"
+        ! grep -Eq '^ *0:.*timer' /proc/interrupts; result no-pit $? "$(grep -E '^ *0:' /proc/interrupts)"
+        grep -q 'Using NULL legacy PIC' $log; result no-pic $? "dmesg does not say NULL legacy PIC"
+        bad=$(grep -E 'WARNING:|BUG:|Oops|Call Trace|cut here|ACPI (BIOS )?(Error|Warning)|soft lockup|rcu.*stall|Spurious' $log | head -n 3 | tr '\n' ';')
+        [ -z "$bad" ]; result no-warnings $? "$bad"
+        before=$(cut -d. -f1 /proc/uptime); sleep 2; after=$(cut -d. -f1 /proc/uptime)
+        [ $((after - before)) -ge 1 ] && [ $((after - before)) -le 4 ]; result sleep $? "2 s of sleep took $((after - before)) s"
+        [ "$(date +%Y)" -ge 2024 ]; result wall-clock $? "$(date)"
+        cat /proc/interrupts
+        echo "CHECKS-ENDED"
+
+        """;
+
     public static void Write(string busybox, string target)
     {
         var archive = new CpioArchive();
@@ -46,6 +70,7 @@ public static class InitialRoot
         archive.AddFile("bin/busybox", File.ReadAllBytes(busybox), executable: true);
         archive.AddLink("bin/sh", "busybox");
         archive.AddFile("init", Encoding.UTF8.GetBytes(Init.ReplaceLineEndings("\n")), executable: true);
+        archive.AddFile("bin/guest-checks", Encoding.UTF8.GetBytes(Checks.ReplaceLineEndings("\n")), executable: true);
         archive.AddFile("etc/passwd", "root::0:0:root:/root:/bin/sh\n"u8.ToArray(), executable: false);
         archive.WriteTo(target + ".partial");
         File.Move(target + ".partial", target, overwrite: true);

@@ -12,7 +12,7 @@ namespace Lamina.Tools.Run;
 /// <summary>What a pattern matched, and where in the log the match ends.</summary>
 public sealed record SerialMatch(string Value, int End);
 
-/// <summary>Grows while the machine runs. Escape sequences and carriage returns are dropped from the text.</summary>
+/// <summary>Grows while the machine runs. Escape sequences are dropped from the text; it only ever grows.</summary>
 public sealed class SerialLog(Stream copy = null)
 {
     private enum State { Plain, Escape, Sequence, Title }
@@ -22,6 +22,7 @@ public sealed class SerialLog(Stream copy = null)
     private readonly Decoder decoder = Encoding.UTF8.GetDecoder();
     private TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private State state;
+    private bool returned; // a carriage return came, and nothing visible since
 
     /// <summary>Everything so far.</summary>
     public string Text { get { lock (gate) return text.ToString(); } }
@@ -106,19 +107,42 @@ public sealed class SerialLog(Stream copy = null)
                 state = c == '[' ? State.Sequence : c == ']' ? State.Title : State.Plain;
                 break;
             case State.Sequence:
-                if (c is >= '@' and <= '~')
-                    state = State.Plain;
+                if (c is < '@' or > '~')
+                    break;
+                state = State.Plain;
+                if (c == 'K' && returned)
+                    StartOver();
                 break;
             case State.Title:
                 if (c is '\a' or '\\')
                     state = State.Plain;
                 break;
             default:
-                if (c == '\x1b')
-                    state = State.Escape;
-                else if (c is '\n' or '\t' || c >= ' ')
-                    text.Append(c);
+                TakePlain(c);
                 break;
         }
+    }
+
+    private void TakePlain(char c)
+    {
+        if (c == '\x1b')
+            state = State.Escape;
+        else if (c == '\r')
+            returned = true;
+        else if (c is '\n' or '\t' || c >= ' ')
+        {
+            if (returned && c != '\n')
+                StartOver();
+            returned = false;
+            text.Append(c);
+        }
+    }
+
+    // A line that is written over, such as a prompt that makes way, ends here: what replaces it is a line of its own.
+    private void StartOver()
+    {
+        returned = false;
+        if (text.Length > 0 && text[^1] != '\n')
+            text.Append('\n');
     }
 }

@@ -62,6 +62,8 @@ public sealed record BootRow
     public DirectBoot Direct { get; init; }
     public double Timeout { get; init; } = 180;
     public Step[] Script { get; init; } = [];
+    /// <summary>Regular expressions that must each match somewhere in the log, in whatever order; waited for after the script.</summary>
+    public string[] Require { get; init; } = [];
     /// <summary>Regular expressions that must not match anywhere in the log.</summary>
     public string[] Forbid { get; init; } = [];
     public GuestTests Tests { get; init; }

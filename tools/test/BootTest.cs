@@ -97,6 +97,9 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
             if (step.Send != null)
                 await emulator.TypeAsync(step.Send);
         }
+        foreach (string pattern in row.Require)
+            if ((await ExpectAsync(emulator.Serial, new Step { Expect = pattern }, 0, stop)).Why is { } why)
+                return $"{why} /{pattern}/";
         if (row.MachineEnds && !await EndsAsync(emulator, stop))
             return "the machine did not end by itself";
         return null;

@@ -28,6 +28,16 @@ public class ToolTests
         Assert.Equal("BdsDxe\nπ\tend", log.Text);
     }
 
+    [Theory]
+    [InlineData("lamina> \r\u001b[Kdebian| hello\r\nlamina> ", "lamina> \ndebian| hello\nlamina> ")]
+    [InlineData("10 %\r20 %\r\r\ndone\n\r", "10 %\n20 %\ndone\n")]
+    public void What_is_written_over_is_a_line_of_its_own(string bytes, string text)
+    {
+        var log = new SerialLog();
+        log.Append(Encoding.UTF8.GetBytes(bytes));
+        Assert.Equal(text, log.Text);
+    }
+
     [Fact]
     public async Task An_expectation_is_met_across_chunks_and_from_its_position_on()
     {
