@@ -39,20 +39,20 @@ public static unsafe class Commands
 
     private static void Help()
     {
-        ConsoleOutput.Line("help             this list"u8);
-        ConsoleOutput.Line("version          what is running"u8);
-        ConsoleOutput.Line("memory           free and total pages of 4 KiB"u8);
-        ConsoleOutput.Line("devices          PCI functions"u8);
-        ConsoleOutput.Line("log              the last lines of output again"u8);
-        ConsoleOutput.Line("vm list          virtual machines and their states"u8);
-        ConsoleOutput.Line("vm start NAME    starts one"u8);
-        ConsoleOutput.Line("vm stop NAME     stops one at once"u8);
-        ConsoleOutput.Line("vm connect NAME  goes to its serial port; Ctrl-] comes back"u8);
-        ConsoleOutput.Line("test msi         a device's message reaches its driver (QEMU's edu device)"u8);
-        ConsoleOutput.Line("test timer       a timer comes, and in time"u8);
-        ConsoleOutput.Line("panic            stops the root, to try out backtraces"u8);
-        ConsoleOutput.Line("reboot           restarts the machine"u8);
-        ConsoleOutput.Line("poweroff         switches the machine off"u8);
+        ConsoleOutput.Line("help                  this list"u8);
+        ConsoleOutput.Line("version               what is running"u8);
+        ConsoleOutput.Line("memory                free and total pages of 4 KiB"u8);
+        ConsoleOutput.Line("devices               PCI functions"u8);
+        ConsoleOutput.Line("log                   the last lines of output again"u8);
+        ConsoleOutput.Line("vm list               virtual machines and their states"u8);
+        ConsoleOutput.Line("vm start NAME         and so: stop, restart, suspend, resume, show"u8);
+        ConsoleOutput.Line("vm connect NAME       goes to its serial port; Ctrl-] comes back"u8);
+        ConsoleOutput.Line("test msi              a device's message reaches its driver (QEMU's edu device)"u8);
+        ConsoleOutput.Line("test timer            a timer comes, and in time"u8);
+        ConsoleOutput.Line("test cycle NAME COUNT starts and stops a VM again and again, and counts pages"u8);
+        ConsoleOutput.Line("panic                 stops the root, to try out backtraces"u8);
+        ConsoleOutput.Line("reboot                restarts the machine"u8);
+        ConsoleOutput.Line("poweroff              switches the machine off"u8);
     }
 
     private static void Version()

@@ -17,6 +17,7 @@ public static unsafe class ManagementConsole
     private static DeadlineTimer quiet;
     private static bool started;
     private static bool lineShown;
+    private static bool outputSinceArmed;
 
     private static ReadOnlySpan<byte> Prompt => "lamina> "u8;
 
@@ -33,7 +34,7 @@ public static unsafe class ManagementConsole
     /// <summary>Takes prompt and typed text off the terminal's line, for output that is about to come.</summary>
     internal static void PutLineAside()
     {
-        if (!started) return;
+        if (!started || VmWorker.IsConnected) return;
         if (lineShown)
         {
             lineShown = false;
@@ -44,10 +45,17 @@ public static unsafe class ManagementConsole
 
     private static void BringLineBackLater()
     {
+        outputSinceArmed = true;
+        if (quiet.IsArmed) return;
+        outputSinceArmed = false;
         fixed (DeadlineTimer* timer = &quiet) DriverHost.Arm(timer, ReferenceClock.Now + QuietTime);
     }
 
-    private static void OnQuiet(void* context) => ShowLine();
+    private static void OnQuiet(void* context)
+    {
+        if (outputSinceArmed) BringLineBackLater();
+        else ShowLine();
+    }
 
     private static void ShowLine()
     {
