@@ -46,6 +46,15 @@ public unsafe struct PortMap
         return PortDevice.None;
     }
 
+    /// <summary>The claimed ranges by number, for whoever has them intercepted; false beyond the last.</summary>
+    public readonly bool TryGetRange(int index, out ushort first, out ushort last)
+    {
+        bool exists = (uint)index < (uint)_count;
+        first = exists ? _first[index] : (ushort)0;
+        last = exists ? _last[index] : (ushort)0;
+        return exists;
+    }
+
     /// <summary>What a read of an unclaimed port gives: all ones in 1, 2 or 4 bytes.</summary>
     public static uint Unclaimed(int size) => size switch { 1 => 0xFF, 2 => 0xFFFF, _ => 0xFFFFFFFF };
 }

@@ -49,6 +49,16 @@ public class PortMapTests
         }, iter: 200);
 
     [Fact]
+    public void TheRangesAreThoseThatAreFound()
+    {
+        PortMap map = PortMap.Create(true, true, true);
+        bool[] claimed = new bool[0x10000];
+        for (int i = 0; map.TryGetRange(i, out ushort first, out ushort last); i++) Array.Fill(claimed, true, first, last - first + 1);
+        for (int port = 0; port < 0x10000; port++) Assert.Equal(claimed[port], map.Find((ushort)port, 1) != PortDevice.None);
+        Assert.False(map.TryGetRange(-1, out _, out _));
+    }
+
+    [Fact]
     public void UnclaimedReadsAreAllOnes() => Assert.Equal((0xFFu, 0xFFFFu, 0xFFFFFFFFu), (PortMap.Unclaimed(1), PortMap.Unclaimed(2), PortMap.Unclaimed(4)));
 
     [Theory]
