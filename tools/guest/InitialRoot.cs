@@ -18,6 +18,7 @@ public static class InitialRoot
         export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TERM=linux PS1='lamina:\w# '
         hostname lamina
         exec </dev/console >/dev/console 2>&1
+        dmesg -n 5 # what the kernel says from here on would break into lines
         tty=/dev/console
         for word in $(cat /proc/cmdline); do
             case "$word" in console=ttyS*|console=hvc*) tty=/dev/${word#console=}; tty=${tty%%,*} ;; esac
@@ -40,7 +41,7 @@ public static class InitialRoot
     private const string Checks = """
         #!/bin/sh
         result() { if [ "$2" = 0 ]; then echo "PASS $1"; else echo "FAIL $1 $3"; fi; }
-        log=/tmp/dmesg; dmesg > $log
+        dmesg -n 1; log=/tmp/dmesg; dmesg > $log
         source=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
         grep -q 'Hypervisor detected: Microsoft Hyper-V' $log; result hypervisor-detected $? "dmesg does not name Hyper-V"
         [ "$source" = hyperv_clocksource_tsc_page ]; result hyperv-clocksource $? "current clocksource is $source"
