@@ -67,7 +67,7 @@ public sealed class Emulator : IAsyncDisposable
             start.ArgumentList.Add(argument);
         CommandLine = start.FileName + " " + string.Join(' ', start.ArgumentList);
         process = Process.Start(start);
-        guard = StartGuard(process.Id, folder);
+        guard = OperatingSystem.IsWindows() ? null : StartGuard(process.Id, folder);
         process.ErrorDataReceived += (_, e) => { if (e.Data != null) lock (complaints) complaints.AppendLine(e.Data); };
         process.BeginErrorReadLine();
         pumping = PumpAsync(echo);
@@ -122,9 +122,10 @@ public sealed class Emulator : IAsyncDisposable
         if (!process.HasExited)
             process.Kill();
         await pumping;
-        await guard.WaitForExitAsync();
+        if (guard != null)
+            await guard.WaitForExitAsync();
         process.Dispose();
-        guard.Dispose();
+        guard?.Dispose();
         if (Directory.Exists(folder))
             Directory.Delete(folder, recursive: true);
     }
