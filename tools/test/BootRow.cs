@@ -20,12 +20,14 @@ public sealed record Step
     public double? Timeout { get; init; }
 }
 
-/// <summary>Lines "PASS name" and "FAIL name why", each a test of its own.</summary>
+/// <summary>Lines "PASS name", "FAIL name why" and "SKIP name why", each a test of its own.</summary>
 public sealed record GuestTests
 {
     /// <summary>The VM whose lines count (prefixed "NAME| " by the console); null: lines without prefix.</summary>
     public string Vm { get; init; }
-    /// <summary>With fewer results than this the row fails, so that no test can vanish.</summary>
+    /// <summary>False where it is known that much is skipped: such lines are then left out of the count.</summary>
+    public bool CountSkips { get; init; } = true;
+    /// <summary>With fewer passed and failed than this the row fails, so that no test can vanish.</summary>
     public int Minimum { get; init; } = 1;
     /// <summary>Regular expression of the line that says all have run.</summary>
     public string End { get; init; }

@@ -161,25 +161,31 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
     /// <returns>What is wrong with them as a whole.</returns>
     private string[] GuestResults(string text)
     {
-        var results = ParseResults(text, row.Tests.Vm);
+        List<GuestResult> results = ParseResults(text, row.Tests.Vm);
         foreach (GuestResult result in results)
-            if (result.Passed)
-                tally.Pass($"{Name}/{result.Name}");
-            else
-                tally.Fail($"{Name}/{result.Name}", result.Why.Length > 0 ? result.Why : "the guest says FAIL");
-        return results.Count >= row.Tests.Minimum ? [] : [$"{results.Count} guest results, at least {row.Tests.Minimum} expected"];
+        {
+            string name = $"{Name}/{result.Name}";
+            if (result.Word == "PASS")
+                tally.Pass(name);
+            else if (result.Word == "FAIL")
+                tally.Fail(name, result.Why.Length > 0 ? result.Why : "the guest says FAIL");
+            else if (row.Tests.CountSkips)
+                tally.Skip(name, result.Why);
+        }
+        int run = results.Count(r => r.Word != "SKIP");
+        return run >= row.Tests.Minimum ? [] : [$"{run} guest results, at least {row.Tests.Minimum} expected"];
     }
 
-    /// <summary>One line of a guest.</summary>
-    public readonly record struct GuestResult(string Name, bool Passed, string Why);
+    /// <summary>One line of a guest: PASS, FAIL or SKIP.</summary>
+    public readonly record struct GuestResult(string Name, string Word, string Why);
 
     /// <summary>The results in a serial log; a name that comes twice counts once, as failed if any of its lines says so.</summary>
     public static List<GuestResult> ParseResults(string text, string vm)
     {
         string prefix = vm == null ? "" : Regex.Escape(vm + "| ");
-        return Regex.Matches(text, $@"^{prefix}(PASS|FAIL) +(\S+)(?: +(.*\S))? *$", RegexOptions.Multiline)
-            .Select(m => new GuestResult(m.Groups[2].Value, m.Groups[1].Value == "PASS", m.Groups[3].Value))
-            .GroupBy(r => r.Name).Select(g => g.OrderBy(r => r.Passed).First()).ToList();
+        return Regex.Matches(text, $@"^{prefix}(PASS|FAIL|SKIP) +(\S+)(?: +(.*\S))? *$", RegexOptions.Multiline)
+            .Select(m => new GuestResult(m.Groups[2].Value, m.Groups[1].Value, m.Groups[3].Value))
+            .GroupBy(r => r.Name).Select(g => g.OrderBy(r => r.Word, StringComparer.Ordinal).First()).ToList();
     }
 
     private void Fail(string why, SerialLog serial)

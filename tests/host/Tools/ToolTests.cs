@@ -63,9 +63,9 @@ public class ToolTests
     [Fact]
     public void Guest_lines_count_once_by_name_and_a_failure_wins()
     {
-        const string log = "checks| PASS cpuid\nPASS not-prefixed\nchecks| PASS msr\nchecks| FAIL msr got 3, wanted 4\nchecks| PASS a b\nsay PASS no\nchecks| FAIL lone\n";
+        const string log = "checks| PASS cpuid\nPASS not-prefixed\nchecks| PASS msr\nchecks| FAIL msr got 3, wanted 4\nchecks| PASS a b\nsay PASS no\nchecks| FAIL lone\nchecks| SKIP hv no Hyper-V interface\n";
         List<BootTest.GuestResult> results = BootTest.ParseResults(log, "checks");
-        Assert.Equal([new("cpuid", true, ""), new("msr", false, "got 3, wanted 4"), new("a", true, "b"), new("lone", false, "")], results);
+        Assert.Equal([new("cpuid", "PASS", ""), new("msr", "FAIL", "got 3, wanted 4"), new("a", "PASS", "b"), new("lone", "FAIL", ""), new("hv", "SKIP", "no Hyper-V interface")], results);
         Assert.Equal("not-prefixed", Assert.Single(BootTest.ParseResults(log, null)).Name);
     }
 
