@@ -56,8 +56,8 @@ public static unsafe class MemoryCalls
     }
 
     /// <summary>
-    /// HvCallTranslateVirtualAddress of a guest's address. False: it does not translate; <paramref name="resultCode"/> is a
-    /// constant of <see cref="HvTranslateGvaResultCode"/>.
+    /// HvCallTranslateVirtualAddress of a guest's address. False: it does not translate to accessible memory; <paramref name="resultCode"/>
+    /// is a constant of <see cref="HvTranslateGvaResultCode"/>, <paramref name="physical"/> where the guest's tables point, if they do.
     /// </summary>
     public static bool TryTranslate(PartitionAccount* account, VpIndex vp, ulong address, ulong controlFlags, out ulong physical, out uint resultCode)
     {
@@ -71,9 +71,8 @@ public static unsafe class MemoryCalls
         if (!HypercallClient.Call(account, HypercallCode.HvCallTranslateVirtualAddress, "HvCallTranslateVirtualAddress"u8).IsSuccess) return false;
         var output = (HvOutputTranslateVirtualAddress*)HypercallClient.Output;
         resultCode = output->ResultCode;
-        if (resultCode != HvTranslateGvaResultCode.HvTranslateGvaSuccess) return false;
         physical = (output->GpaPage << PageCount.PageShift) + (address & PageCount.PageSize - 1);
-        return true;
+        return resultCode == HvTranslateGvaResultCode.HvTranslateGvaSuccess;
     }
 
     /// <summary>How many small pages come before the next place where a large one could stand.</summary>

@@ -47,7 +47,7 @@ internal unsafe ref struct GuestVirtual
         {
             ulong flags = HvTranslateGvaControlFlags.HV_TRANSLATE_GVA_SET_PAGE_TABLE_BITS
                 | (write ? HvTranslateGvaControlFlags.HV_TRANSLATE_GVA_VALIDATE_WRITE : HvTranslateGvaControlFlags.HV_TRANSLATE_GVA_VALIDATE_READ);
-            if (!MemoryCalls.TryTranslate(&_machine->Account, _vp, linear, flags, out physical, out uint result) && !IsBehindTables(result))
+            if (!MemoryCalls.TryTranslate(&_machine->Account, _vp, linear, flags, out physical, out uint result) && !IsBehindTables(result, physical))
             {
                 Fault = new GuestFault { IsRaised = true, Address = linear, ErrorCode = ErrorCode(result, write) };
                 return false;
@@ -107,9 +107,12 @@ internal unsafe ref struct GuestVirtual
         return read;
     }
 
-    // The tables themselves were fine, only what lies behind them is no ordinary memory: the access goes to a device, or nowhere.
-    private static bool IsBehindTables(uint result) => result is HvTranslateGvaResultCode.HvTranslateGvaGpaUnmapped
-        or HvTranslateGvaResultCode.HvTranslateGvaGpaNoReadAccess or HvTranslateGvaResultCode.HvTranslateGvaGpaNoWriteAccess;
+    // The tables were fine, only what lies behind them is no memory: the access goes to a device, or nowhere. When it is a table
+    // that cannot be read, the address is not to be trusted: it may even be RAM.
+    private readonly bool IsBehindTables(uint result, ulong physical) =>
+        result is HvTranslateGvaResultCode.HvTranslateGvaGpaUnmapped or HvTranslateGvaResultCode.HvTranslateGvaGpaNoReadAccess
+            or HvTranslateGvaResultCode.HvTranslateGvaGpaNoWriteAccess
+        && !_machine->Memory.TryGetPointer(physical, 1, out _);
 
     private readonly uint ErrorCode(uint result, bool write) =>
         (result switch

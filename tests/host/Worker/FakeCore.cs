@@ -21,6 +21,9 @@ public sealed class FakePartition
     /// <summary>Virtual page to guest page, for HvCallTranslateVirtualAddress; absent pages are not present.</summary>
     public readonly Dictionary<ulong, ulong> Virtual = [];
 
+    /// <summary>A table on the way cannot be read.</summary>
+    public bool Unreadable;
+
     public ulong Register(uint name, uint vp = 0) => Registers.TryGetValue((vp, name), out HvRegisterValue value) ? value.Reg64 : 0;
     public bool Maps(ulong physical, ulong pages) => Map.Values.Any(p => p >= physical >> 12 && p < (physical >> 12) + pages);
 }
@@ -131,7 +134,9 @@ public static unsafe class FakeCore
                 var result = (HvOutputTranslateVirtualAddress*)output;
                 *result = default;
                 bool present = partition.Virtual.TryGetValue(((HvInputTranslateVirtualAddress*)parameters)->GvaPage, out result->GpaPage);
-                result->ResultCode = present ? HvTranslateGvaResultCode.HvTranslateGvaSuccess : HvTranslateGvaResultCode.HvTranslateGvaPageNotPresent;
+                result->ResultCode = !present ? HvTranslateGvaResultCode.HvTranslateGvaPageNotPresent
+                    : partition.Map.ContainsKey(result->GpaPage) && !partition.Unreadable ? HvTranslateGvaResultCode.HvTranslateGvaSuccess
+                    : HvTranslateGvaResultCode.HvTranslateGvaGpaUnmapped;
                 return default;
             case HypercallCode.HvCallAssertVirtualInterrupt:
                 var request = (HvInputAssertVirtualInterrupt*)parameters;

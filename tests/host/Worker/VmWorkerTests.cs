@@ -298,6 +298,22 @@ public unsafe class VmWorkerTests : IDisposable
     }
 
     [Fact]
+    public void String_output_from_a_device_is_ones_and_from_unreadable_tables_a_fault()
+    {
+        Command("start tiny");
+        Command("connect tiny");
+        FakeCore.Child.Virtual[0x7000] = 0xFED00;
+        StringPort(false, 0x3F8, 0x7000000, 2);
+        Assert.Equal("\u00ff\u00ff", ConsoleOutput.RawText.ToString());
+        FakeCore.Child.Virtual[0x7000] = 0;
+        FakeCore.Child.Unreadable = true;
+        StringPort(false, 0x3F8, 0x7000000, 2);
+        Assert.Equal(2UL, FakeCore.Child.Register(HvRegisterName.HvX64RegisterRcx));
+        Assert.Equal(14, new HvX64PendingInterruptionRegister(FakeCore.Child.Register(HvRegisterName.HvRegisterPendingInterruption)).InterruptionVector);
+        Type("\x1d");
+    }
+
+    [Fact]
     public void String_input_takes_nothing_from_the_device_for_a_page_that_is_not_there()
     {
         Command("start tiny");
