@@ -1,0 +1,89 @@
+// Calls that read and write properties of partitions and of the machine. TLFS, "Partition Properties".
+using Lamina.Abi;
+using Lamina.Hypervisor.Core;
+using static Lamina.Abi.HvPartitionPropertyCode;
+
+namespace Lamina.Hypervisor.Hypercalls;
+
+internal static unsafe class PropertyCalls<TBackend> where TBackend : struct, IBackend
+{
+    private const ulong MaximumWeight = 10000;
+
+    /// <summary>HvCallGetPartitionProperty.</summary>
+    internal static HvStatus GetPartitionProperty(HypercallCall* call)
+    {
+        HvInputGetPartitionProperty* input = call->Input<HvInputGetPartitionProperty>();
+        HvStatus status = Targets.TryResolve(call, input->PartitionId, out Partition* target);
+        if (!status.IsSuccess)
+            return status;
+        ulong value;
+        switch (input->PropertyCode)
+        {
+            case HvPartitionPropertyPrivilegeFlags: value = target->Privileges.Value; break;
+            case HvPartitionPropertyCpuWeight: value = target->CpuWeight == 0 ? SchedulerEntity.DefaultWeight : target->CpuWeight; break;
+            case HvPartitionPropertyApicFrequency: value = Clock.VirtualApicHz; break;
+            case HvPartitionPropertyProcessorClockFrequency: value = Clock.TscHz; break;
+            case HvPartitionPropertyReferenceTime: value = Clock.ReferenceTime(target); break;
+            case HvPartitionPropertyGuestOsId: value = target->GuestOsId; break;
+            default: return HvStatus.HV_STATUS_UNKNOWN_PROPERTY;
+        }
+        call->Result<HvOutputGetPartitionProperty>()->PropertyValue = value;
+        return HvStatus.HV_STATUS_SUCCESS;
+    }
+
+    /// <summary>HvCallSetPartitionProperty.</summary>
+    internal static HvStatus SetPartitionProperty(HypercallCall* call)
+    {
+        HvInputSetPartitionProperty* input = call->Input<HvInputSetPartitionProperty>();
+        HvStatus status = Targets.TryResolveChild(call, input->PartitionId, out Partition* target);
+        if (!status.IsSuccess)
+            return status;
+        if (target->State == PartitionState.Finalized)
+            return HvStatus.HV_STATUS_INVALID_PARTITION_STATE;
+        ulong value = input->PropertyValue;
+        switch (input->PropertyCode)
+        {
+            case HvPartitionPropertyPrivilegeFlags:
+                if (!DefaultPrivileges.ChildMaximum.Includes(new PartitionPrivileges(value)))
+                    return HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
+                target->Privileges = new PartitionPrivileges(value);
+                return HvStatus.HV_STATUS_SUCCESS;
+            case HvPartitionPropertyCpuWeight:
+                if (value is 0 or > MaximumWeight)
+                    return HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
+                target->CpuWeight = (uint)value;
+                for (uint i = 0; i < Partition.MaximumVps; i++)
+                    if (target->GetVp(i) != null) target->GetVp(i)->Scheduling.Weight = (uint)value;
+                return HvStatus.HV_STATUS_SUCCESS;
+            case HvPartitionPropertySuspend:
+                if (value > 1)
+                    return HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
+                SetSuspended(target, value == 1);
+                return HvStatus.HV_STATUS_SUCCESS;
+            default: return HvStatus.HV_STATUS_UNKNOWN_PROPERTY;
+        }
+    }
+
+    private static void SetSuspended(Partition* target, bool suspended)
+    {
+        for (uint i = 0; i < Partition.MaximumVps; i++)
+        {
+            VirtualProcessor* vp = target->GetVp(i);
+            if (vp == null)
+                continue;
+            if (suspended)
+                Scheduler<TBackend>.Suspend(vp, SuspendReason.Explicit);
+            else
+                Scheduler<TBackend>.Resume(vp, SuspendReason.Explicit);
+        }
+    }
+
+    /// <summary>HvCallGetSystemProperty.</summary>
+    internal static HvStatus GetSystemProperty(HypercallCall* call)
+    {
+        if (call->Input<HvInputGetSystemProperty>()->PropertyId != HvSystemProperty.HvSystemPropertySchedulerType)
+            return HvStatus.HV_STATUS_UNKNOWN_PROPERTY;
+        *call->Result<ulong>() = HvSystemProperty.HvSchedulerTypeLp;
+        return HvStatus.HV_STATUS_SUCCESS;
+    }
+}
