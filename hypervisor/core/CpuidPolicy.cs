@@ -1,0 +1,232 @@
+// What a guest's CPUID says: the processor's word, less what guests do not get, plus the hypervisor's own leaves.
+using Lamina.Abi;
+using Lamina.Hypervisor.Diagnostics;
+using Lamina.X64;
+
+namespace Lamina.Hypervisor.Core;
+
+public static unsafe class CpuidPolicy
+{
+    // Leaf 1, ECX and EDX. SDM 2A, "CPUID".
+    private const uint EcxMonitor = 1 << 3, EcxVmx = 1 << 5, EcxSmx = 1 << 6, EcxEst = 1 << 7, EcxTm2 = 1 << 8, EcxPdcm = 1 << 15, EcxX2Apic = 1 << 21,
+        EcxTscDeadline = 1 << 24, EcxXsave = 1 << 26, EcxOsxsave = 1 << 27, EcxHypervisor = 1u << 31;
+    private const uint EdxHtt = 1 << 28, EdxAcpi = 1 << 22, EdxDs = 1 << 21, EdxTm = 1 << 29, EdxPbe = 1u << 31;
+    // Leaf 7: what needs a switch of state that the core does not make, or controls that it keeps.
+    private const uint Leaf7EbxTscAdjust = 1 << 1, Leaf7EbxSgx = 1 << 2, Leaf7EbxRdtM = 1 << 12, Leaf7EbxRdtA = 1 << 15, Leaf7EbxPt = 1 << 25;
+    private const uint Leaf7EcxOspke = 1 << 4, Leaf7EcxPku = 1 << 3, Leaf7EcxWaitpkg = 1 << 5, Leaf7EcxCetSs = 1 << 7, Leaf7EcxRdpid = 1 << 22, Leaf7EcxKeyLocker = 1 << 23;
+    private const uint Leaf7EcxLa57 = 1 << 16;
+    private const uint Leaf7EdxSpecCtrl = 1u << 26, Leaf7EdxStibp = 1u << 27, Leaf7EdxL1dFlush = 1u << 28, Leaf7EdxArchCapabilities = 1u << 29,
+        Leaf7EdxCoreCapabilities = 1u << 30, Leaf7EdxSsbd = 1u << 31, Leaf7EdxCetIbt = 1 << 20, Leaf7EdxHybrid = 1 << 15, Leaf7EdxAmx = 1 << 22 | 1 << 24 | 1 << 25,
+        Leaf7EdxUintr = 1 << 5, Leaf7EdxArchLbr = 1 << 19, Leaf7EdxPconfig = 1 << 18;
+    private const uint ExtEcxSvm = 1 << 2, ExtEcxExtApic = 1 << 3, ExtEcxIbs = 1 << 10, ExtEcxSkinit = 1 << 12, ExtEcxWdt = 1 << 13, ExtEcxLwp = 1 << 15,
+        ExtEcxTopology = 1 << 22, ExtEcxPerfCore = 1 << 23, ExtEcxPerfNb = 1 << 24, ExtEcxPerfLlc = 1 << 28, ExtEcxMwaitx = 1 << 29;
+    private const uint ExtEdxRdtscp = 1 << 27;
+    private const uint Cr4Osxsave = 1 << 18, Cr4Pke = 1 << 22;
+
+    /// <summary>XCR0 components that fit the one page of extended state: x87, SSE, AVX, AVX-512, PKRU.</summary>
+    private const ulong SupportedXcr0 = 0x2E7;
+    private const uint BuildNumber = 20348, MajorVersion = 10, MinorVersion = 0;
+    public const uint MaximumLeaf = 0x40000006;
+
+    private static ulong xcr0Mask;
+    private static bool hasTscAux, hasInvariantTsc, tscAuxKnown;
+
+    public static bool HasTscAux
+    {
+        get
+        {
+            if (!tscAuxKnown)
+            {
+                hasTscAux = Preflight.HasLeafBit(0x80000001, 3, ExtEdxRdtscp);
+                tscAuxKnown = true;
+            }
+            return hasTscAux;
+        }
+    }
+
+    /// <summary>Bits that the guest may set in CR4 through its parent; the processor checks what the guest itself writes.</summary>
+    public static ulong GuestCr4Mask => 0x77_7FFFUL & ~(1UL << 13 | 1UL << 14); // VMXE, SMXE
+
+    public static void Initialize()
+    {
+        if (Preflight.HasLeafBit(1, 2, EcxXsave))
+        {
+            uint* registers = stackalloc uint[4];
+            Instructions.Cpuid(0xD, 0, registers);
+            xcr0Mask = SupportedXcr0 & ((ulong)registers[3] << 32 | registers[0]);
+        }
+        hasInvariantTsc = Preflight.HasLeafBit(0x80000007, 3, 1 << 8);
+    }
+
+    /// <summary>What is exchanged between virtual processors, and what a guest may set in XCR0; 0 without XSAVE.</summary>
+    public static ulong ExtendedComponents => xcr0Mask;
+
+    public static bool HasInvariantTsc => hasInvariantTsc;
+
+    /// <summary>SDM 1, "XCR0": x87 always; AVX needs SSE; the three AVX-512 bits go together and need AVX.</summary>
+    public static bool IsValidXcr0(ulong value)
+    {
+        ulong avx512 = value & 0xE0;
+        return (value & 1) != 0 && (value & ~xcr0Mask) == 0 && ((value & 4) == 0 || (value & 2) != 0)
+            && (avx512 == 0 || avx512 == 0xE0 && (value & 4) != 0);
+    }
+
+    /// <summary>Carries the instruction out on the guest's registers.</summary>
+    public static void Execute<TBackend>(VirtualProcessor* vp) where TBackend : struct, IBackend
+    {
+        uint* result = stackalloc uint[4];
+        uint leaf = (uint)vp->Gpr[Gpr.Rax], subleaf = (uint)vp->Gpr[Gpr.Rcx];
+        if (leaf >> 28 == 4)
+            HypervisorLeaf(vp, leaf, result);
+        else
+        {
+            Instructions.Cpuid(leaf, subleaf, result);
+            Adjust<TBackend>(vp, leaf, subleaf, result);
+        }
+        vp->Gpr[Gpr.Rax] = result[0];
+        vp->Gpr[Gpr.Rbx] = result[1];
+        vp->Gpr[Gpr.Rcx] = result[2];
+        vp->Gpr[Gpr.Rdx] = result[3];
+        TBackend.CompleteInstruction(vp);
+    }
+
+    private static void Adjust<TBackend>(VirtualProcessor* vp, uint leaf, uint subleaf, uint* r) where TBackend : struct, IBackend
+    {
+        switch (leaf)
+        {
+            case 1:
+                r[1] = r[1] & 0x0000FFFF | vp->Index << 24 | vp->Partition->VpCount << 16;
+                r[2] &= ~(EcxMonitor | EcxVmx | EcxSmx | EcxEst | EcxTm2 | EcxPdcm | EcxOsxsave);
+                r[2] |= EcxX2Apic | EcxTscDeadline | EcxHypervisor;
+                if ((TBackend.GetCr4(vp) & Cr4Osxsave) != 0)
+                    r[2] |= EcxOsxsave;
+                r[3] &= ~(EdxHtt | EdxAcpi | EdxDs | EdxTm | EdxPbe);
+                if (vp->Partition->VpCount > 1)
+                    r[3] |= EdxHtt;
+                break;
+            case 4:
+                r[0] &= 0x3FFF; // one thread a cache, one core a package, as the topology leaves say
+                break;
+            case 5:
+            case 0xA:
+            case 0xF: case 0x10: case 0x12: case 0x14: case 0x1C: case 0x23:
+                r[0] = r[1] = r[2] = r[3] = 0;
+                break;
+            case 6:
+                r[0] = 1 << 2; // ARAT: the APIC timer never stops
+                r[1] = r[2] = r[3] = 0;
+                break;
+            case 7 when subleaf == 0:
+                r[1] &= ~(Leaf7EbxSgx | Leaf7EbxRdtM | Leaf7EbxRdtA | Leaf7EbxPt);
+                r[1] |= Leaf7EbxTscAdjust;
+                r[2] &= ~(Leaf7EcxOspke | Leaf7EcxWaitpkg | Leaf7EcxCetSs | Leaf7EcxKeyLocker | Leaf7EcxLa57);
+                if ((TBackend.GetCr4(vp) & Cr4Pke) != 0)
+                    r[2] |= Leaf7EcxOspke;
+                r[3] &= ~(Leaf7EdxSpecCtrl | Leaf7EdxStibp | Leaf7EdxL1dFlush | Leaf7EdxArchCapabilities | Leaf7EdxCoreCapabilities | Leaf7EdxSsbd
+                    | Leaf7EdxCetIbt | Leaf7EdxHybrid | Leaf7EdxAmx | Leaf7EdxUintr | Leaf7EdxArchLbr | Leaf7EdxPconfig);
+                break;
+            case 7:
+                r[0] = r[1] = r[2] = r[3] = 0;
+                break;
+            case 0xB:
+            case 0x1F:
+                Topology(vp, subleaf, r);
+                break;
+            case 0xD:
+                ExtendedState(subleaf, r);
+                break;
+            case 0x80000001:
+                r[2] &= ~(ExtEcxSvm | ExtEcxExtApic | ExtEcxIbs | ExtEcxSkinit | ExtEcxWdt | ExtEcxLwp | ExtEcxTopology | ExtEcxPerfCore | ExtEcxPerfNb | ExtEcxPerfLlc | ExtEcxMwaitx);
+                break;
+            case 0x80000007:
+                r[0] = r[1] = r[2] = 0;
+                r[3] &= 1 << 8; // invariant TSC
+                break;
+            case 0x80000008:
+                r[1] &= ~(1u << 12 | 1u << 14 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 18 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 4); // prediction controls, RDPRU
+                r[2] = vp->Partition->VpCount - 1;
+                break;
+            case 0x8000000A:
+            case 0x8000001B: case 0x8000001C: case 0x8000001D: case 0x8000001E: case 0x8000001F: case 0x80000020: case 0x80000022: case 0x80000026:
+                r[0] = r[1] = r[2] = r[3] = 0;
+                break;
+        }
+    }
+
+    /// <summary>Every virtual processor is a core of its own in one package; x2APIC ID = VP index.</summary>
+    private static void Topology(VirtualProcessor* vp, uint subleaf, uint* r)
+    {
+        uint shift = 0;
+        while (1u << (int)shift < vp->Partition->VpCount) shift++;
+        r[0] = subleaf == 0 ? 0 : subleaf == 1 ? shift : 0;
+        r[1] = subleaf == 0 ? 1 : subleaf == 1 ? vp->Partition->VpCount : 0;
+        r[2] = subleaf | (subleaf == 0 ? 1u << 8 : subleaf == 1 ? 2u << 8 : 0);
+        r[3] = vp->Index;
+    }
+
+    private static void ExtendedState(uint subleaf, uint* r)
+    {
+        if (subleaf == 0)
+        {
+            r[0] &= (uint)xcr0Mask;
+            r[3] &= (uint)(xcr0Mask >> 32);
+            // Size for every component that the guest may enable; EBX already is for those it has enabled.
+            r[2] = (xcr0Mask & 0x200) != 0 ? 2696 : (xcr0Mask & 0xE0) != 0 ? 2688u : (xcr0Mask & 4) != 0 ? 832u : 576u;
+        }
+        else if (subleaf == 1)
+        {
+            r[0] &= 0b0111; // XSAVEOPT, XSAVEC, XGETBV(1); supervisor states are not switched
+            r[1] = 0; r[2] = 0; r[3] = 0;
+        }
+        else if (subleaf >= 64 || (xcr0Mask >> (int)subleaf & 1) == 0)
+            r[0] = r[1] = r[2] = r[3] = 0;
+    }
+
+    /// <summary>TLFS, "Hypervisor CPUID Leaf Range".</summary>
+    private static void HypervisorLeaf(VirtualProcessor* vp, uint leaf, uint* r)
+    {
+        r[0] = r[1] = r[2] = r[3] = 0;
+        switch (leaf)
+        {
+            case 0x40000000:
+                r[0] = MaximumLeaf;
+                r[1] = 0x7263694D; r[2] = 0x666F736F; r[3] = 0x76482074; // "Microsoft Hv"
+                break;
+            case 0x40000001:
+                r[0] = 0x31237648; // "Hv#1"
+                break;
+            case 0x40000002:
+                r[0] = BuildNumber;
+                r[1] = MajorVersion << 16 | MinorVersion;
+                break;
+            case 0x40000003:
+                r[0] = vp->Partition->Privileges.Eax;
+                r[1] = vp->Partition->Privileges.Ebx;
+                r[3] = HypervisorFeatures.FrequencyRegsAvailable | HypervisorFeatures.GuestCrashRegsAvailable | HypervisorFeatures.DirectSyntheticTimers;
+                break;
+            case 0x40000004:
+                r[0] = HypervisorHints.RelaxedTiming;
+                r[1] = 0xFFFFFFFF; // spin-wait retries before HvCallNotifyLongSpinWait: never
+                break;
+            case 0x40000005:
+                r[0] = Partition.MaximumVps;
+                r[1] = 1;
+                break;
+            case 0x40000006:
+                r[0] = 1 << 3; // nested (second level) paging is in use
+                break;
+        }
+    }
+}
+
+/// <summary>EDX of leaf 0x40000003. TLFS, "Feature Identification".</summary>
+internal static class HypervisorFeatures
+{
+    internal const uint FrequencyRegsAvailable = 1 << 8, GuestCrashRegsAvailable = 1 << 10, DirectSyntheticTimers = 1 << 19;
+}
+
+/// <summary>EAX of leaf 0x40000004. TLFS, "Implementation Recommendations".</summary>
+internal static class HypervisorHints
+{
+    internal const uint RelaxedTiming = 1 << 5;
+}

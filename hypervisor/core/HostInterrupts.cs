@@ -1,0 +1,29 @@
+// Physical interrupts and exceptions of the core itself: the C# end of entry.asm's stubs.
+using System.Runtime;
+using Lamina.Hypervisor.Diagnostics;
+
+namespace Lamina.Hypervisor.Core;
+
+public static unsafe class HostInterrupts<TBackend> where TBackend : struct, IBackend
+{
+    private const ulong NonMaskable = 2;
+
+    public static void Handle(InterruptFrame* frame)
+    {
+        ulong vector = frame->Vector;
+        if (vector < 32)
+        {
+            // An NMI says nothing about the core's own state: firmware and watchdogs send them, and no guest is meant.
+            if (vector != NonMaskable)
+                Panic.Stop(frame);
+            return;
+        }
+        if (vector == PhysicalApic.SpuriousVector)
+            return;
+        PhysicalApic.EndOfInterrupt();
+        if (vector == PhysicalApic.TimerVector)
+            Timers<TBackend>.Expire(LogicalProcessor.Current);
+        else if (DeviceInterrupts.TryAccept((int)vector, out VirtualProcessor* target, out byte guestVector, out bool level))
+            Interrupts<TBackend>.Assert(target, guestVector, level);
+    }
+}

@@ -1,0 +1,204 @@
+// What a child does that its parent must answer: a message to the parent's SINT 0, and the virtual processor waits. TLFS, "Intercepts".
+using Lamina.Abi;
+using Lamina.Hypervisor.Diagnostics;
+using Lamina.Hypervisor.Synic;
+using Lamina.Text;
+
+namespace Lamina.Hypervisor.Core;
+
+public static unsafe class Intercepts<TBackend> where TBackend : struct, IBackend
+{
+    private const ulong Cr0Pe = 1, Cr0Am = 1 << 18, EferLma = 1 << 10;
+
+    /// <summary>The parent's virtual processor that intercept messages go to.</summary>
+    private static VirtualProcessor* Parent => Partitions.Root->GetVp(0);
+
+    /// <summary>Starts a message: payload zeroed and its common header filled.</summary>
+    private static T* Begin<T>(VirtualProcessor* vp, uint messageType, byte accessType, byte instructionLength) where T : unmanaged
+    {
+        HvMessage* message = &vp->InterceptMessage;
+        for (int i = 0; i < 30; i++) message->Payload[i] = 0;
+        message->Header.MessageType = messageType;
+        message->Header.PayloadSize = (byte)sizeof(T);
+        message->Header.SenderOrPort = vp->Partition->Id;
+        HvX64InterceptMessageHeader* header = (HvX64InterceptMessageHeader*)message->Payload;
+        header->VpIndex = new VpIndex(vp->Index);
+        header->InstructionLengthAndCr8 = (byte)(instructionLength & 0xF | TBackend.GetTaskPriority(vp) & 0xF0);
+        header->InterceptAccessType = accessType;
+        header->ExecutionState = new HvX64VpExecutionState(0).WithCpl(TBackend.GetCpl(vp)).WithCr0Pe((TBackend.GetCr0(vp) & Cr0Pe) != 0)
+            .WithCr0Am((TBackend.GetCr0(vp) & Cr0Am) != 0).WithEferLma((TBackend.GetEfer(vp) & EferLma) != 0)
+            .WithInterruptionPending(TBackend.HasPendingInjection(vp));
+        CopySegment(vp, HvRegisterName.HvX64RegisterCs, &header->CsSegment);
+        header->Rip = TBackend.GetRip(vp);
+        header->Rflags = TBackend.GetRflags(vp);
+        return (T*)message->Payload;
+    }
+
+    private static void CopySegment(VirtualProcessor* vp, uint name, HvX64SegmentRegister* destination)
+    {
+        HvRegisterValue value;
+        TBackend.GetRegister(vp, name, &value);
+        ((ulong*)destination)[0] = value.Reg64;
+        ((ulong*)destination)[1] = value.High64;
+    }
+
+    /// <summary>Suspends the virtual processor and sends its message. The root has no parent: what would be intercepted there stops the machine.</summary>
+    private static void Send(VirtualProcessor* vp)
+    {
+        if (vp->Partition->IsRoot)
+            StopRoot(vp);
+        vp->InterceptCount++;
+        Scheduler<TBackend>.Suspend(vp, SuspendReason.Intercept);
+        Messages<TBackend>.Enqueue(Parent, SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->Intercept);
+    }
+
+    private static void StopRoot(VirtualProcessor* vp)
+    {
+        byte* buffer = stackalloc byte[200];
+        TextWriter line = new(buffer, 200);
+        line.Text("the root partition cannot go on: message type "u8).Hex(vp->InterceptMessage.Header.MessageType).Text(" rip "u8).Hex(TBackend.GetRip(vp))
+            .Text(" cr2 "u8);
+        HvRegisterValue cr2;
+        TBackend.GetRegister(vp, HvRegisterName.HvX64RegisterCr2, &cr2);
+        line.Hex(cr2.Reg64).Text(" detail "u8).Hex(vp->InterceptMessage.Payload[6]).Text(" "u8).Hex(vp->InterceptMessage.Payload[7]);
+        Panic.Stop(line.Written);
+    }
+
+    public static void IoPort(VirtualProcessor* vp, ushort port, byte size, bool isIn, bool isString, bool hasRep, byte length)
+    {
+        HvX64IoPortInterceptMessage* message = Begin<HvX64IoPortInterceptMessage>(vp, HvMessageType.HvMessageTypeX64IoPortIntercept,
+            isIn ? HvInterceptAccessType.HvInterceptAccessRead : HvInterceptAccessType.HvInterceptAccessWrite, length);
+        message->PortNumber = port;
+        message->AccessInfo = new HvX64IoPortAccessInfo(size, isString, hasRep);
+        message->Rax = vp->Gpr[Gpr.Rax];
+        if (isString)
+        {
+            message->InstructionByteCount = (byte)GuestInstruction<TBackend>.Fetch(vp, message->InstructionBytes);
+            CopySegment(vp, HvRegisterName.HvX64RegisterDs, &message->DsSegment);
+            CopySegment(vp, HvRegisterName.HvX64RegisterEs, &message->EsSegment);
+            message->Rcx = vp->Gpr[Gpr.Rcx];
+            message->Rsi = vp->Gpr[Gpr.Rsi];
+            message->Rdi = vp->Gpr[Gpr.Rdi];
+        }
+        Send(vp);
+    }
+
+    public static void Memory(VirtualProcessor* vp, ulong gpa, byte accessType, bool unmapped, byte* bytes, int byteCount, byte length)
+    {
+        HvX64MemoryInterceptMessage* message = Begin<HvX64MemoryInterceptMessage>(vp,
+            unmapped ? HvMessageType.HvMessageTypeUnmappedGpa : HvMessageType.HvMessageTypeGpaIntercept, accessType, length);
+        message->CacheType = HvCacheType.HvCacheTypeWriteBack;
+        message->GuestPhysicalAddress = new GuestPhysicalAddress(gpa);
+        message->TprPriority = TBackend.GetTaskPriority(vp);
+        message->InstructionByteCount = (byte)byteCount;
+        for (int i = 0; i < byteCount; i++) message->InstructionBytes[i] = bytes[i];
+        Send(vp);
+    }
+
+    public static void Msr(VirtualProcessor* vp, uint msr, byte accessType)
+    {
+        HvX64MsrInterceptMessage* message = Begin<HvX64MsrInterceptMessage>(vp, HvMessageType.HvMessageTypeMsrIntercept, accessType, TBackend.GetInstructionLength(vp));
+        message->MsrNumber = msr;
+        message->Rax = vp->Gpr[Gpr.Rax];
+        message->Rdx = vp->Gpr[Gpr.Rdx];
+        Send(vp);
+    }
+
+    public static void Exception(VirtualProcessor* vp, byte vector, uint errorCode, ulong parameter)
+    {
+        if ((vp->Partition->ExceptionIntercepts & 1u << vector) == 0)
+        {
+            // Only #MC is intercepted without being asked for: a broken machine is nobody's guest.
+            Panic.Stop("machine check"u8);
+            return;
+        }
+        HvX64ExceptionInterceptMessage* message = Begin<HvX64ExceptionInterceptMessage>(vp, HvMessageType.HvMessageTypeExceptionIntercept,
+            HvInterceptAccessType.HvInterceptAccessExecute, 0);
+        message->ExceptionVector = vector;
+        message->ErrorCode = errorCode;
+        message->ExceptionParameter = parameter;
+        ulong* registers = &message->Rax;
+        for (int i = 0; i < 16; i++) registers[MessageOrder[i]] = vp->Gpr[i];
+        HvRegisterValue rsp;
+        TBackend.GetRegister(vp, HvRegisterName.HvX64RegisterRsp, &rsp);
+        message->Rsp = rsp.Reg64;
+        CopySegment(vp, HvRegisterName.HvX64RegisterDs, &message->DsSegment);
+        CopySegment(vp, HvRegisterName.HvX64RegisterSs, &message->SsSegment);
+        Send(vp);
+    }
+
+    // The message lists RAX RCX RDX RBX RSP RBP RSI RDI R8 … R15: the order of instructions.
+    private static System.ReadOnlySpan<byte> MessageOrder => [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+    /// <summary>Triple fault.</summary>
+    public static void UnrecoverableException(VirtualProcessor* vp)
+    {
+        Begin<HvX64UnrecoverableExceptionMessage>(vp, HvMessageType.HvMessageTypeUnrecoverableException, HvInterceptAccessType.HvInterceptAccessExecute, 0);
+        Send(vp);
+    }
+
+    /// <summary>The processor refused the state that its parent or the guest itself made: the virtual machine ends, not the machine.</summary>
+    public static void InvalidState(VirtualProcessor* vp)
+    {
+        Begin<HvX64UnrecoverableExceptionMessage>(vp, HvMessageType.HvMessageTypeInvalidVpRegisterValue, HvInterceptAccessType.HvInterceptAccessExecute, 0);
+        Send(vp);
+    }
+
+    /// <summary>A level-triggered vector was ended: the parent's I/O APIC may have its line asserted still. The virtual processor runs on.</summary>
+    public static void ApicEoi(VirtualProcessor* vp, byte vector)
+    {
+        vp->PendingEoi[vector >> 6] |= 1UL << vector;
+        SendEoi(vp);
+    }
+
+    /// <summary>Sends the notices that wait: one may be in the parent's slot and one in its queue, the others wait here for the parent's EOM.</summary>
+    public static void SendEoi(VirtualProcessor* vp)
+    {
+        for (int word = 0; word < 4; word++)
+        {
+            while (vp->PendingEoi[word] != 0)
+            {
+                if (vp->EoiNotice.IsQueued)
+                {
+                    EoiBacklog.IsAny = true;
+                    return;
+                }
+                ulong bits = vp->PendingEoi[word];
+                vp->PendingEoi[word] = bits & (bits - 1);
+                Send(vp, (uint)(word * 64 + System.Numerics.BitOperations.TrailingZeroCount(bits)));
+            }
+        }
+    }
+
+    private static void Send(VirtualProcessor* vp, uint vector)
+    {
+        HvMessage* message = &vp->EoiMessage;
+        message->Header.MessageType = HvMessageType.HvMessageTypeX64ApicEoi;
+        message->Header.PayloadSize = (byte)sizeof(HvX64ApicEoiMessage);
+        message->Header.SenderOrPort = vp->Partition->Id;
+        HvX64ApicEoiMessage* payload = (HvX64ApicEoiMessage*)message->Payload;
+        payload->VpIndex = new VpIndex(vp->Index);
+        payload->InterruptVector = vector;
+        Messages<TBackend>.Enqueue(Parent, SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->EoiNotice);
+    }
+
+    /// <summary>The parent made room: notices that had to wait go out now.</summary>
+    public static void SendWaitingEois()
+    {
+        EoiBacklog.IsAny = false;
+        for (int slot = 0; slot < Partitions.Maximum; slot++)
+        {
+            Partition* partition = Partitions.At(slot);
+            if (partition == null || partition->IsRoot)
+                continue;
+            for (uint i = 0; i < Partition.MaximumVps; i++)
+                if (partition->GetVp(i) != null) SendEoi(partition->GetVp(i));
+        }
+    }
+}
+
+/// <summary>Whether some virtual processor has EOI notices that could not be sent yet.</summary>
+internal static class EoiBacklog
+{
+    internal static bool IsAny;
+}

@@ -1,0 +1,166 @@
+// Interrupts into virtual processors: requested in the virtual APIC, offered to the processor, taken by the guest.
+using Lamina.Abi;
+using Lamina.Hypervisor.Apic;
+
+namespace Lamina.Hypervisor.Core;
+
+public static unsafe class Interrupts<TBackend> where TBackend : struct, IBackend
+{
+    /// <summary>
+    /// Takes over what the guest did without an exit: the offered vector that it has taken, and its task priority.
+    /// To be called before the virtual APIC is looked at.
+    /// </summary>
+    public static void Synchronize(VirtualProcessor* vp)
+    {
+        byte offered = vp->OfferedVector;
+        if (offered != 0 && TBackend.IsOfferTaken(vp))
+        {
+            vp->OfferedVector = 0;
+            vp->Apic.Acknowledge(offered);
+        }
+        vp->Apic.TaskPriority = TBackend.GetTaskPriority(vp);
+    }
+
+    /// <summary>Requests a vector at a virtual processor and wakes it if it sleeps.</summary>
+    public static void Assert(VirtualProcessor* vp, byte vector, bool level)
+    {
+        if (!vp->Apic.Assert(vector, level))
+            return;
+        vp->Work |= EntryWork.Interrupts;
+        if ((vp->SuspendReasons & SuspendReason.Halt) != 0)
+            WakeIfInterruptible(vp);
+    }
+
+    public static void WakeIfInterruptible(VirtualProcessor* vp)
+    {
+        Synchronize(vp);
+        if (vp->IdleWait || vp->NmiPending || vp->Apic.TryGetCandidate(out byte vector) && TBackend.IsInterruptible(vp, vector))
+        {
+            vp->IdleWait = false;
+            Scheduler<TBackend>.Resume(vp, SuspendReason.Halt);
+        }
+    }
+
+    public static void RequestNmi(VirtualProcessor* vp)
+    {
+        vp->NmiPending = true;
+        vp->Work |= EntryWork.Nmi;
+        if ((vp->SuspendReasons & SuspendReason.Halt) != 0)
+            WakeIfInterruptible(vp);
+    }
+
+    /// <summary>Before an entry: what of the requests reaches the processor now.</summary>
+    public static void PrepareEntry(VirtualProcessor* vp)
+    {
+        Synchronize(vp);
+        if (vp->NmiPending && TBackend.TryInjectNmi(vp))
+            vp->NmiPending = false;
+        if (!vp->Apic.TryGetCandidate(out byte vector))
+        {
+            Withdraw(vp);
+            return;
+        }
+        // A vector with automatic EOI has no EOI exit after which the next could be offered: it is injected here, or
+        // the processor is asked to exit when it could take it.
+        if (vp->Apic.IsAutoEoi(vector))
+        {
+            if (TBackend.IsInterruptible(vp, vector) && !TBackend.HasPendingInjection(vp))
+            {
+                vp->Apic.AcknowledgeAutoEoi(vector);
+                Withdraw(vp);
+                TBackend.InjectInterrupt(vp, vector);
+                if (vp->Apic.TryGetCandidate(out byte next))
+                    TBackend.OfferInterrupt(vp, next, true);
+            }
+            else
+                TBackend.OfferInterrupt(vp, vector, true);
+            return;
+        }
+        vp->OfferedVector = vector;
+        TBackend.OfferInterrupt(vp, vector, false);
+    }
+
+    private static void Withdraw(VirtualProcessor* vp)
+    {
+        vp->OfferedVector = 0;
+        TBackend.OfferInterrupt(vp, 0, false);
+    }
+
+    /// <summary>Carries out what an access to the virtual APIC asked for.</summary>
+    public static void Apply(VirtualProcessor* vp, ApicEffect effect)
+    {
+        TBackend.SetTaskPriority(vp, vp->Apic.TaskPriority);
+        if (effect.IsNone)
+            return;
+        if (effect.HasInterruptsChanged)
+            vp->Work |= EntryWork.Interrupts;
+        if (effect.HasEndOfInterrupt)
+        {
+            vp->Work |= EntryWork.Interrupts;
+            EndOfInterrupt(vp, effect.Vector, effect.IsLevelTriggered);
+        }
+        if (effect.HasTimerChanged)
+            Timers<TBackend>.Update(vp);
+        if (effect.HasSendIpi)
+            SendIpi(vp, effect.Command);
+        if (effect.HasModeChanged)
+            vp->Work |= EntryWork.Interrupts;
+    }
+
+    private static void EndOfInterrupt(VirtualProcessor* vp, byte vector, bool level)
+    {
+        // TLFS, "SINTx Registers": an EOI is also a chance to deliver what waits.
+        if (vp->Synic.QueuedSints != 0)
+            Messages<TBackend>.Redeliver(vp);
+        if (!level)
+            return;
+        if (vp->Partition->IsRoot)
+            DeviceInterrupts.EndOfInterrupt(vp, vector);
+        else
+            Intercepts<TBackend>.ApicEoi(vp, vector);
+    }
+
+    /// <summary>Delivers a command to every virtual processor of the sender's partition that it addresses.</summary>
+    public static void SendIpi(VirtualProcessor* sender, IcrCommand command) => Deliver(sender->Partition, command, sender->Apic.ApicId);
+
+    /// <summary>Delivers a command from outside (a device, the parent): <paramref name="senderId"/> matches nobody then.</summary>
+    public static void Deliver(Partition* partition, IcrCommand command, uint senderId = uint.MaxValue - 1)
+    {
+        bool single = command.DeliveryMode == ApicDeliveryMode.LowestPriority;
+        for (uint i = 0; i < Partition.MaximumVps; i++)
+        {
+            VirtualProcessor* target = partition->GetVp(i);
+            if (target == null || !target->Apic.Matches(command, senderId))
+                continue;
+            DeliverTo(target, command);
+            if (single)
+                return;
+        }
+    }
+
+    private static void DeliverTo(VirtualProcessor* target, IcrCommand command)
+    {
+        switch (command.DeliveryMode)
+        {
+            case ApicDeliveryMode.Fixed:
+            case ApicDeliveryMode.LowestPriority:
+                Assert(target, command.Vector, command.IsLevelTriggered);
+                break;
+            case ApicDeliveryMode.NonMaskable:
+                RequestNmi(target);
+                break;
+            case ApicDeliveryMode.Init when !command.IsInitDeassert:
+                Scheduler<TBackend>.Suspend(target, SuspendReason.Startup);
+                target->Apic.Init();
+                TBackend.ResetVp(target);
+                // The bootstrap processor starts over by itself, the others wait for a start-up IPI. SDM 3A, "MP Initialization Protocol".
+                if (target->Apic.IsBootstrap)
+                    Scheduler<TBackend>.Resume(target, SuspendReason.Startup | SuspendReason.Halt);
+                break;
+            case ApicDeliveryMode.StartUp when (target->SuspendReasons & SuspendReason.Startup) != 0:
+                TBackend.SetStartup(target, command.Vector);
+                Scheduler<TBackend>.Resume(target, SuspendReason.Startup | SuspendReason.Halt);
+                break;
+        }
+    }
+}

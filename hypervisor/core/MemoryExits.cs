@@ -1,0 +1,66 @@
+// Second-stage faults: the virtual APIC's page, memory of the root that is mapped on first touch, and everything else for the parent.
+using System;
+using Lamina.Abi;
+using Lamina.Hypervisor.Apic;
+using Lamina.X64;
+using Lamina.X64.Decode;
+using Lamina.X64.Paging;
+
+namespace Lamina.Hypervisor.Core;
+
+public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBackend
+{
+    private const byte GeneralProtection = 13;
+    private const ulong PageMask = 0xFFF;
+
+    public static void Handle(VirtualProcessor* vp, ulong gpa, bool isWrite, bool isFetch, bool inPageTable)
+    {
+        if (!isFetch && !inPageTable && vp->Apic.IsXApic && (gpa & ~PageMask) == vp->Apic.BaseAddress)
+        {
+            ApicPage(vp, (uint)(gpa & PageMask));
+            return;
+        }
+        if (vp->Partition->IsRoot && RootPartition<TBackend>.TryMapOnTouch(gpa))
+            return;
+        byte access = isFetch ? HvInterceptAccessType.HvInterceptAccessExecute : isWrite ? HvInterceptAccessType.HvInterceptAccessWrite : HvInterceptAccessType.HvInterceptAccessRead;
+        bool unmapped = !TBackend.TryTranslateGpa(vp->Partition, gpa, out _, out _);
+        byte* bytes = stackalloc byte[16];
+        int count = isFetch ? 0 : GuestInstruction<TBackend>.Fetch(vp, bytes);
+        int length = 0;
+        if (count != 0)
+            InstructionLength.TryGet(new ReadOnlySpan<byte>(bytes, count), GuestInstruction<TBackend>.ModeOf(vp), out length);
+        Intercepts<TBackend>.Memory(vp, gpa, access, unmapped, bytes, count, (byte)length);
+    }
+
+    /// <summary>Emulates one access to the register page. What cannot be decoded is #GP: compilers reach registers by plain moves.</summary>
+    private static void ApicPage(VirtualProcessor* vp, uint offset)
+    {
+        byte* bytes = stackalloc byte[16];
+        int count = GuestInstruction<TBackend>.Fetch(vp, bytes);
+        if (!MmioInstruction.TryDecode(new ReadOnlySpan<byte>(bytes, count), GuestInstruction<TBackend>.ModeOf(vp), out MmioInstruction instruction) || instruction.IsString)
+        {
+            TBackend.InjectException(vp, GeneralProtection, true, 0);
+            return;
+        }
+        Interrupts<TBackend>.Synchronize(vp);
+        ulong now = Instructions.RdTsc() + vp->TscOffset;
+        uint value = 0;
+        if (instruction.ReadsMemory)
+            vp->Apic.TryReadMmio(offset, now, out value);
+        HvRegisterValue rsp;
+        TBackend.GetRegister(vp, HvRegisterName.HvX64RegisterRsp, &rsp);
+        vp->Gpr[Gpr.Rsp] = rsp.Reg64;
+        ulong rflags = TBackend.GetRflags(vp), before = rflags;
+        bool writes = instruction.Execute(vp->Gpr, ref rflags, value, out ulong result);
+        if (rflags != before)
+        {
+            HvRegisterValue flags;
+            flags.High64 = 0;
+            flags.Reg64 = rflags;
+            TBackend.SetRegister(vp, HvRegisterName.HvX64RegisterRflags, &flags);
+        }
+        TBackend.SetRip(vp, TBackend.GetRip(vp) + instruction.Length);
+        if (writes && vp->Apic.TryWriteMmio(offset, (uint)result, now, out ApicEffect effect))
+            Interrupts<TBackend>.Apply(vp, effect);
+    }
+}

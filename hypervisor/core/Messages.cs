@@ -1,0 +1,116 @@
+// Messages and events into a virtual processor's SynIC, and what its writes to SynIC registers bring about.
+using System.Numerics;
+using Lamina.Abi;
+using Lamina.Hypervisor.Synic;
+
+namespace Lamina.Hypervisor.Core;
+
+public static unsafe class Messages<TBackend> where TBackend : struct, IBackend
+{
+    /// <summary>Carries out what a SynIC register write asked for.</summary>
+    public static void Apply(VirtualProcessor* vp, SynicEffect effect)
+    {
+        switch (effect.Kind)
+        {
+            case SynicEffectKind.MessagePageChanged:
+                ClearPage(vp, vp->Synic.MessagePageRegister.Enable, vp->Synic.MessagePageRegister.BaseSimpGpfn);
+                Overlays<TBackend>.ResolveSynic(vp);
+                Redeliver(vp);
+                break;
+            case SynicEffectKind.EventPageChanged:
+                ClearPage(vp, vp->Synic.EventPageRegister.Enable, vp->Synic.EventPageRegister.BaseSiefpGpfn);
+                Overlays<TBackend>.ResolveSynic(vp);
+                break;
+            case SynicEffectKind.ControlChanged:
+            case SynicEffectKind.EndOfMessage:
+                Redeliver(vp);
+                break;
+            case SynicEffectKind.SintChanged:
+                vp->Synic.UpdateAutoEoi(effect, ref vp->Apic);
+                break;
+        }
+    }
+
+    // An overlay page starts as zeros. TLFS, "SIMP Register".
+    private static void ClearPage(VirtualProcessor* vp, bool enabled, ulong pageNumber)
+    {
+        if (!enabled || !GuestPages<TBackend>.TryGetPointer(vp->Partition, pageNumber << 12, true, out byte* page))
+            return;
+        ulong* words = (ulong*)page;
+        for (int i = 0; i < 512; i++) words[i] = 0;
+    }
+
+    /// <summary>Slots may be free again: whatever waits goes in.</summary>
+    public static void Redeliver(VirtualProcessor* vp)
+    {
+        if (vp->Synic.QueuedSints != 0)
+        {
+            for (uint delivered = vp->Synic.Redeliver(); delivered != 0; delivered &= delivered - 1)
+                AssertSint(vp, vp->Synic.GetInterruptVector(BitOperations.TrailingZeroCount(delivered)));
+            if (EoiBacklog.IsAny && vp->Partition->IsRoot)
+                Intercepts<TBackend>.SendWaitingEois();
+        }
+        if (vp->SyntheticTimers.IsAnyWaiting)
+        {
+            TimerSink<TBackend> sink = new(vp);
+            vp->SyntheticTimers.RetryWaiting(Clock.ReferenceTime(vp->Partition), ref sink);
+            Timers<TBackend>.Update(vp);
+        }
+    }
+
+    internal static void AssertSint(VirtualProcessor* vp, byte vector)
+    {
+        if (vector != 0)
+            Interrupts<TBackend>.Assert(vp, vector, false);
+    }
+
+    /// <summary>Queues a message of the core's own (intercepts, EOI notices): it waits for its slot and cannot fail.</summary>
+    public static void Enqueue(VirtualProcessor* target, uint sint, PendingMessage* node) => AssertSint(target, target->Synic.Enqueue((int)sint, node));
+
+    /// <summary>Posts a message whose sender can try again.</summary>
+    public static HvStatus Post(VirtualProcessor* target, uint sint, HvMessage* message)
+    {
+        switch (target->Synic.TryPostMessage((int)sint, message, out byte vector))
+        {
+            case PostResult.Posted:
+                AssertSint(target, vector);
+                return HvStatus.HV_STATUS_SUCCESS;
+            case PostResult.Busy: return HvStatus.HV_STATUS_INSUFFICIENT_BUFFERS;
+            default: return HvStatus.HV_STATUS_INVALID_SYNIC_STATE;
+        }
+    }
+
+    public static HvStatus SignalEvent(VirtualProcessor* target, uint sint, uint flag) => SignalEvent(target, sint, flag, out _);
+
+    /// <summary>Sets an event flag; <paramref name="newly"/>: it was clear before.</summary>
+    public static HvStatus SignalEvent(VirtualProcessor* target, uint sint, uint flag, out bool newly)
+    {
+        newly = false;
+        switch (target->Synic.TrySignalEvent((int)sint, flag, out byte vector))
+        {
+            case SignalResult.Signaled:
+                newly = true;
+                AssertSint(target, vector);
+                return HvStatus.HV_STATUS_SUCCESS;
+            case SignalResult.AlreadySet: return HvStatus.HV_STATUS_SUCCESS;
+            default: return HvStatus.HV_STATUS_INVALID_SYNIC_STATE;
+        }
+    }
+}
+
+/// <summary>Where a virtual processor's synthetic timers deliver to.</summary>
+public readonly unsafe struct TimerSink<TBackend> : ITimerSink where TBackend : struct, IBackend
+{
+    private readonly VirtualProcessor* vp;
+    public TimerSink(VirtualProcessor* vp) => this.vp = vp;
+
+    public void AssertDirect(byte vector) => Interrupts<TBackend>.Assert(vp, vector, false);
+
+    public bool TryDeliverMessage(int sint, uint timer, ulong expiration, ulong delivery)
+    {
+        if (vp->Synic.TryPostTimerMessage(sint, timer, expiration, delivery, out byte vector) != PostResult.Posted)
+            return false;
+        Messages<TBackend>.AssertSint(vp, vector);
+        return true;
+    }
+}

@@ -1,0 +1,88 @@
+// A partition: an address space, an account of memory, privileges and virtual processors. One page, taken from its parent's account.
+using System.Runtime.InteropServices;
+using Lamina.Abi;
+using Lamina.Hypervisor.Hypercalls;
+using Lamina.Hypervisor.Memory;
+using Lamina.Hypervisor.Synic;
+
+namespace Lamina.Hypervisor.Core;
+
+/// <summary>Where a partition is in its life. TLFS, "Partition States".</summary>
+public enum PartitionState : byte
+{
+    None,
+    /// <summary>Created; accepts deposits and properties.</summary>
+    Created,
+    /// <summary>Initialized: memory can be mapped, virtual processors run.</summary>
+    Active,
+    /// <summary>Finalized: virtual processors and mappings are gone; memory can be withdrawn.</summary>
+    Finalized,
+}
+
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct Partition
+{
+    public const int MaximumVps = 64;
+    public const ulong RootId = 1;
+
+    public ulong Id;
+    public PartitionState State;
+    public bool IsRoot;
+    public PartitionPrivileges Privileges;
+
+    /// <summary>Physical address of this structure's page.</summary>
+    public ulong SelfPhysical;
+
+    /// <summary>Pages deposited and not in use.</summary>
+    public PagePool<PhysicalMap> Account;
+
+    /// <summary>Physical address of the second-stage root table.</summary>
+    public ulong SecondStageRoot;
+
+    /// <summary>Counts changes of present second-stage entries; a virtual processor whose copy differs flushes before it enters.</summary>
+    public uint SecondStageGeneration;
+
+    // Partition-wide synthetic MSRs
+    public ulong GuestOsId;
+    public ulong HypercallMsr;
+    public ulong ReferenceTscMsr;
+    public ulong TscInvariantControl;
+    public fixed ulong CrashParameters[5];
+
+    // Time: reference time 0 is the partition's creation.
+    /// <summary>Guest TSC = host TSC + offset (same for all of its virtual processors unless the guest writes its TSC).</summary>
+    public ulong TscOffset;
+    /// <summary>Guest TSC to reference time and back.</summary>
+    public ReferenceTime Time;
+    /// <summary>Sequence number last published in the reference TSC page; never read back from the guest.</summary>
+    public uint TscSequence;
+
+    /// <summary>Two pages of port bits: set = intercept installed. 0 when none is.</summary>
+    public fixed ulong PortIntercepts[2];
+
+    /// <summary>Bit per exception vector with an installed intercept.</summary>
+    public uint ExceptionIntercepts;
+    /// <summary>Accesses to MSRs that the core does not have go to the parent instead of raising #GP.</summary>
+    public bool MsrInterceptInstalled;
+
+    public uint VpCount;
+    /// <summary>VirtualProcessor* by VP index.</summary>
+    public fixed ulong Vps[MaximumVps];
+
+    /// <summary>Ports and connections; pages come from the account as they are created.</summary>
+    public PortTable<PhysicalMap> Ports;
+
+    /// <summary>Who created it; 0 for the root. Only a partition itself and its creator may name it in a hypercall.</summary>
+    public ulong ParentId;
+
+    /// <summary>Pages that were given to the account and not withdrawn, whether in use or free.</summary>
+    public ulong DepositedPages;
+
+    /// <summary>Scheduling weight of its virtual processors, 1 to 10000; 0 before anyone set it.</summary>
+    public uint CpuWeight;
+
+    // Statistics, shown by the root
+    public ulong ExitCount;
+
+    public VirtualProcessor* GetVp(uint index) => index < MaximumVps ? (VirtualProcessor*)Vps[index] : null;
+}

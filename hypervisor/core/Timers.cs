@@ -1,0 +1,68 @@
+// Deadlines of virtual processors on the one physical timer. Tickless: the timer is set for the soonest deadline that somebody armed, or not at all.
+using System;
+using Lamina.X64;
+
+namespace Lamina.Hypervisor.Core;
+
+public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
+{
+    /// <summary>A virtual processor's APIC timer or synthetic timers changed: its next deadline is found and armed.</summary>
+    public static void Update(VirtualProcessor* vp)
+    {
+        ulong deadline = ulong.MaxValue;
+        if (vp->Apic.TryGetDeadline(out ulong guestTsc))
+            deadline = guestTsc - vp->TscOffset;
+        if (vp->SyntheticTimers.TryGetDeadline(out ulong reference))
+            deadline = Math.Min(deadline, Clock.ToTsc(vp->Partition, reference));
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        bool changed = deadline == ulong.MaxValue ? processor->Timers.Disarm(&vp->Timer) : processor->Timers.Arm(&vp->Timer, deadline);
+        if (changed)
+            Program(processor);
+    }
+
+    /// <summary>Sets the physical timer for the soonest deadline.</summary>
+    public static void Program(LogicalProcessor* processor)
+    {
+        ulong deadline = processor->Timers.NextDeadline;
+        if (deadline == processor->ArmedDeadline)
+            return;
+        processor->ArmedDeadline = deadline;
+        if (deadline == ulong.MaxValue)
+        {
+            PhysicalApic.SetTimer(ulong.MaxValue, 0);
+            return;
+        }
+        ulong now = Instructions.RdTsc();
+        PhysicalApic.SetTimer(deadline, deadline > now ? Clock.ToApicTicks(deadline - now) : 1);
+    }
+
+    /// <summary>The physical timer fired.</summary>
+    public static void Expire(LogicalProcessor* processor)
+    {
+        processor->ArmedDeadline = ulong.MaxValue;
+        ulong now = Instructions.RdTsc();
+        TimerEntry* entry;
+        while ((entry = processor->Timers.TakeExpired(now)) != null)
+        {
+            if (entry == &processor->SliceTimer)
+                Scheduler<TBackend>.SliceEnded(processor);
+            else
+                Expire((VirtualProcessor*)entry->Owner, now);
+        }
+        Program(processor);
+    }
+
+    private static void Expire(VirtualProcessor* vp, ulong now)
+    {
+        vp->Work |= EntryWork.Interrupts;
+        vp->Apic.Expire(now + vp->TscOffset);
+        if (vp->SyntheticTimers.IsAnyArmed)
+        {
+            TimerSink<TBackend> sink = new(vp);
+            vp->SyntheticTimers.Expire(Clock.ReferenceTime(vp->Partition), ref sink);
+        }
+        Update(vp);
+        if ((vp->SuspendReasons & SuspendReason.Halt) != 0)
+            Interrupts<TBackend>.WakeIfInterruptible(vp);
+    }
+}

@@ -1,0 +1,112 @@
+// A virtual processor: what the core keeps of it, whatever the vendor. One page, taken from its partition's account.
+using System.Runtime.InteropServices;
+using Lamina.Abi;
+using Lamina.Hypervisor.Apic;
+using Lamina.Hypervisor.Synic;
+
+namespace Lamina.Hypervisor.Core;
+
+/// <summary>Why a virtual processor does not run; it is runnable when none is set.</summary>
+public static class SuspendReason
+{
+    /// <summary>The parent's HvRegisterExplicitSuspend.</summary>
+    public const uint Explicit = 1;
+    /// <summary>An intercept waits for the parent; HvRegisterInterceptSuspend.</summary>
+    public const uint Intercept = 2;
+    /// <summary>HLT, until an interrupt comes.</summary>
+    public const uint Halt = 4;
+    /// <summary>Waits for INIT-SIPI.</summary>
+    public const uint Startup = 8;
+}
+
+/// <summary>What is to be done before the next entry; the exit path tests the whole word once.</summary>
+public static class EntryWork
+{
+    /// <summary>Interrupt state changed: choose anew what to offer.</summary>
+    public const uint Interrupts = 1;
+    /// <summary>A non-maskable interrupt waits.</summary>
+    public const uint Nmi = 2;
+    /// <summary>The virtual processor must not run on (suspended, halted, or another should run).</summary>
+    public const uint Reschedule = 4;
+    /// <summary>A deadline of this virtual processor changed.</summary>
+    public const uint Timers = 8;
+}
+
+/// <summary>Indices into <see cref="VirtualProcessor.Gpr"/>: the encoding of instructions.</summary>
+public static class Gpr
+{
+    public const int Rax = 0, Rcx = 1, Rdx = 2, Rbx = 3, Rsp = 4, Rbp = 5, Rsi = 6, Rdi = 7, R8 = 8, R9 = 9, R10 = 10, R11 = 11, R12 = 12, R13 = 13, R14 = 14, R15 = 15;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct VirtualProcessor
+{
+    // ---- The world switch's part: svm.asm and vmx.asm know these offsets (VirtualProcessorLayout checks them) ----
+
+    /// <summary>General registers in instruction encoding order. RSP's place is unused where the backend's own state holds it.</summary>
+    public fixed ulong Gpr[16];
+    /// <summary>xmm0 to xmm5: those that compiled code may overwrite. xmm6 to xmm15 stay in the processor.</summary>
+    public fixed ulong Xmm[12];
+    /// <summary>Physical address of the structure that the processor loads and saves guest state from.</summary>
+    public ulong BackendStatePhysical;
+    public byte* BackendState;
+    /// <summary>XSAVE area (one page).</summary>
+    public byte* ExtendedState;
+    /// <summary>Guest XCR0.</summary>
+    public ulong Xcr0;
+
+    // ---- The core's part ----
+
+    public Partition* Partition;
+    public uint Index;
+    public uint SuspendReasons;
+    public uint Work;
+    /// <summary>Vector offered to the guest and not yet known to be taken; 0 when none.</summary>
+    public byte OfferedVector;
+    public bool NmiPending;
+    /// <summary>Halted by reading HV_X64_MSR_GUEST_IDLE: any request wakes, even with interrupts off.</summary>
+    public bool IdleWait;
+
+    /// <summary>Second-stage generation that this virtual processor's translations are of.</summary>
+    public uint SecondStageGeneration;
+
+    public LocalApic Apic;
+    public SynicState Synic;
+    public SyntheticTimers SyntheticTimers;
+    public SchedulerEntity Scheduling;
+    public TimerEntry Timer;
+
+    /// <summary>TSC when it was last put on a processor.</summary>
+    public ulong DispatchTsc;
+    /// <summary>Address space tag (ASID, VPID) and the generation it was given in; 0 = none yet.</summary>
+    public uint AddressSpaceTag;
+    public uint AddressSpaceGeneration;
+    public ulong TscOffset;
+    public ulong TscAux;
+    public ulong Pat;
+    public ulong VpAssistPageMsr;
+    public ulong MiscEnable;
+    public ulong TscAdjust;
+    /// <summary>MTRRs as the guest wrote them: they have no effect, second-stage tables decide the memory type.</summary>
+    public ulong MtrrDefType;
+    public fixed ulong MtrrFixed[11];
+    public fixed ulong MtrrVariable[16];
+
+    /// <summary>The intercept that waits for the parent. Linked into the parent's queue; never allocated, so that posting cannot fail.</summary>
+    public PendingMessage Intercept;
+    public HvMessage InterceptMessage;
+
+    /// <summary>DR0 to DR3 while another virtual processor runs; the processor's own structures hold DR6 and DR7.</summary>
+    public fixed ulong DebugAddress[4];
+
+    /// <summary>EOI of a level-triggered vector that the parent is still to be told: bit per vector.</summary>
+    public fixed ulong PendingEoi[4];
+    public PendingMessage EoiNotice;
+    public HvMessage EoiMessage;
+
+    // Statistics
+    public ulong ExitCount;
+    public ulong InterceptCount;
+
+    public readonly bool IsRunnable => SuspendReasons == 0;
+}

@@ -1,0 +1,75 @@
+// The few facts of ACPI that the core needs: I/O APICs and overrides (MADT), and the PM timer that it calibrates its clocks by (FADT).
+using Lamina.Hypervisor.Diagnostics;
+
+namespace Lamina.Hypervisor.Core;
+
+/// <summary>ACPI 6.5, "Root System Description Pointer", "MADT", "FADT". Tables are read in place, through the window.</summary>
+public static unsafe class AcpiTables
+{
+    private const uint FadtSignature = 0x50434146; // "FACP"
+    private const uint MadtSignature = 0x43495041; // "APIC"
+    private const int HeaderLength = 36;
+    private const int FadtPmTimerBlock = 76, FadtFlags = 112;
+    private const uint FadtFlagTimer32 = 1 << 8;
+    private const byte MadtIoApic = 1;
+
+    private static byte* fadt, madt;
+
+    public static void Initialize(ulong rsdpPhysical)
+    {
+        if (rsdpPhysical == 0 || !PhysicalMemoryRanges.Contains(rsdpPhysical, 36) && rsdpPhysical >= 0x100000)
+            return;
+        byte* rsdp = PhysicalMap.ToPointer(rsdpPhysical);
+        bool extended = rsdp[15] >= 2 && *(ulong*)(rsdp + 24) != 0;
+        ulong root = extended ? *(ulong*)(rsdp + 24) : *(uint*)(rsdp + 16);
+        int width = extended ? 8 : 4;
+        if (!TryGetTable(root, out byte* table))
+            return;
+        uint length = *(uint*)(table + 4);
+        for (int at = HeaderLength; at + width <= length; at += width)
+        {
+            ulong entry = width == 8 ? *(ulong*)(table + at) : *(uint*)(table + at);
+            if (!TryGetTable(entry, out byte* candidate))
+                continue;
+            uint signature = *(uint*)candidate;
+            if (signature == FadtSignature) fadt = candidate;
+            if (signature == MadtSignature) madt = candidate;
+        }
+    }
+
+    private static bool TryGetTable(ulong physical, out byte* table)
+    {
+        table = null;
+        if (physical == 0 || !PhysicalMemoryRanges.Contains(physical, HeaderLength))
+            return false;
+        table = PhysicalMap.ToPointer(physical);
+        return PhysicalMemoryRanges.Contains(physical, *(uint*)(table + 4));
+    }
+
+    /// <summary>I/O port of the power management timer, and the mask of its width.</summary>
+    public static bool TryGetPmTimer(out ushort port, out uint mask)
+    {
+        port = fadt == null ? (ushort)0 : (ushort)*(uint*)(fadt + FadtPmTimerBlock);
+        mask = fadt != null && (*(uint*)(fadt + FadtFlags) & FadtFlagTimer32) != 0 ? 0xFFFFFFFF : 0x00FFFFFF;
+        return port != 0;
+    }
+
+    /// <summary>The <paramref name="index"/>th I/O APIC.</summary>
+    public static bool TryGetIoApic(int index, out byte id, out ulong address, out uint firstGsi)
+    {
+        id = 0; address = 0; firstGsi = 0;
+        if (madt == null)
+            return false;
+        uint length = *(uint*)(madt + 4);
+        for (uint at = HeaderLength + 8; at + 2 <= length && madt[at + 1] >= 2; at += madt[at + 1])
+        {
+            if (madt[at] != MadtIoApic || index-- != 0)
+                continue;
+            id = madt[at + 2];
+            address = *(uint*)(madt + at + 4);
+            firstGsi = *(uint*)(madt + at + 8);
+            return true;
+        }
+        return false;
+    }
+}

@@ -1,0 +1,76 @@
+// The processor's real local APIC: the core owns it. x2APIC mode where there is one, else the register page.
+using Lamina.Hypervisor.Apic;
+using Lamina.Hypervisor.Diagnostics;
+using Lamina.X64;
+using Lamina.X64.Paging;
+
+namespace Lamina.Hypervisor.Core;
+
+/// <summary>SDM 3A, "Advanced Programmable Interrupt Controller (APIC)".</summary>
+public static unsafe class PhysicalApic
+{
+    public const byte TimerVector = 0xF0, SpuriousVector = 0xFF;
+    private const ulong BaseEnable = 1 << 11, BaseX2Apic = 1 << 10;
+    private const uint SoftwareEnable = 1 << 8, LvtMasked = 1 << 16, LvtTscDeadline = 2 << 17;
+    private const uint DivideBy1 = 0xB;
+
+    private static bool x2Apic, tscDeadline;
+    private static ulong page;
+
+    /// <summary>Base of the register page, which no partition may reach.</summary>
+    public static ulong BaseAddress => Instructions.RdMsr(Msr.IA32_APIC_BASE) & 0x000F_FFFF_FFFF_F000;
+
+    public static bool UsesTscDeadline => tscDeadline;
+
+    public static void Initialize()
+    {
+        uint* registers = stackalloc uint[4];
+        Instructions.Cpuid(1, 0, registers);
+        x2Apic = (registers[2] & 1u << 21) != 0;
+        tscDeadline = (registers[2] & 1u << 24) != 0;
+        ulong apicBase = Instructions.RdMsr(Msr.IA32_APIC_BASE) | BaseEnable;
+        Instructions.WrMsr(Msr.IA32_APIC_BASE, apicBase);
+        if (x2Apic)
+            Instructions.WrMsr(Msr.IA32_APIC_BASE, apicBase | BaseX2Apic);
+        else
+            page = CoreAddressSpace.MapDevice(BaseAddress, 0x1000, MemoryType.Uncacheable);
+
+        Write(ApicRegisters.TaskPriority, 0);
+        Write(ApicRegisters.LvtLint0, LvtMasked);
+        Write(ApicRegisters.LvtLint1, 4 << 8); // NMI
+        Write(ApicRegisters.LvtError, LvtMasked);
+        Write(ApicRegisters.LvtTimer, LvtMasked | TimerVector);
+        Write(ApicRegisters.SpuriousInterruptVector, SoftwareEnable | SpuriousVector);
+        Write(ApicRegisters.DivideConfiguration, DivideBy1);
+    }
+
+    public static uint Id => x2Apic ? Read(ApicRegisters.LocalApicId) : Read(ApicRegisters.LocalApicId) >> 24;
+
+    /// <summary>Lets the timer run free from its highest count, masked: for calibration.</summary>
+    public static void StartCalibration() => Write(ApicRegisters.InitialCount, uint.MaxValue);
+    public static uint CalibrationTicks => uint.MaxValue - Read(ApicRegisters.CurrentCount);
+
+    public static void EnableTimer() => Write(ApicRegisters.LvtTimer, TimerVector | (tscDeadline ? LvtTscDeadline : 0));
+
+    /// <summary>One interrupt at a TSC value; MaxValue for none. <paramref name="ticks"/> is the same distance in APIC ticks from now.</summary>
+    public static void SetTimer(ulong deadline, uint ticks)
+    {
+        if (tscDeadline)
+            Instructions.WrMsr(Msr.IA32_TSC_DEADLINE, deadline == ulong.MaxValue ? 0 : deadline);
+        else
+            Write(ApicRegisters.InitialCount, deadline == ulong.MaxValue ? 0 : ticks);
+    }
+
+    public static void EndOfInterrupt() => Write(ApicRegisters.EOI, 0);
+
+    private static uint Read(uint register) =>
+        x2Apic ? (uint)Instructions.RdMsr(Msr.X2ApicFirst + (register >> 4)) : Mmio.Read32(page + register);
+
+    private static void Write(uint register, uint value)
+    {
+        if (x2Apic)
+            Instructions.WrMsr(Msr.X2ApicFirst + (register >> 4), value);
+        else
+            Mmio.Write32(page + register, value);
+    }
+}

@@ -1,0 +1,150 @@
+// From an exit of VMRUN to the core's own handlers, and what SVM needs done around them. APM 2, "Intercept Operation".
+using System;
+using System.Runtime;
+using Lamina.Abi;
+using Lamina.Hypervisor.Core;
+using Lamina.Hypervisor.Hypercalls;
+using Lamina.X64.Decode;
+using static Lamina.Hypervisor.Svm.SvmExitCode;
+
+namespace Lamina.Hypervisor.Svm;
+
+public readonly unsafe partial struct SvmBackend
+{
+    private const byte InvalidOpcode = 6, GeneralProtection = 13;
+
+    /// <summary>Called by the world switch (svm.asm) after every exit; the virtual processor to enter next.</summary>
+    [RuntimeExport("svm_handle_exit")]
+    private static VirtualProcessor* HandleExit(VirtualProcessor* vp)
+    {
+        Vmcb* vmcb = StateOf(vp);
+        vp->Gpr[Gpr.Rax] = vmcb->Save.RAX;
+        vp->ExitCount++;
+        // An event whose delivery the exit cut off is delivered again; else nothing waits.
+        vmcb->Control.EVENTINJ = vmcb->Control.EXITINTINFO.Valid ? vmcb->Control.EXITINTINFO : EventInjection.None;
+        vmcb->Control.TLB_CONTROL = TlbControl.DoNothing;
+
+        switch (vmcb->Control.EXITCODE)
+        {
+            case VMEXIT_CPUID:
+                CpuidPolicy.Execute<SvmBackend>(vp);
+                break;
+            case VMEXIT_MSR:
+                if (vmcb->Control.EXITINFO1 == MsrInterceptInfo.Read)
+                    MsrExits<SvmBackend>.Read(vp);
+                else
+                    MsrExits<SvmBackend>.Write(vp);
+                break;
+            case VMEXIT_VMMCALL:
+                HypercallDispatch<SvmBackend>.Handle(vp);
+                break;
+            case VMEXIT_HLT:
+                CompleteInstruction(vp);
+                Scheduler<SvmBackend>.Halt(vp);
+                break;
+            case VMEXIT_INTR:
+            case VMEXIT_NMI:
+            case VMEXIT_SMI:
+                OpenInterruptWindow();
+                break;
+            default:
+                HandleRareExit(vp, vmcb);
+                break;
+        }
+
+        if (vp->Work != 0)
+            vp = Scheduler<SvmBackend>.PrepareEntry(vp);
+        else if (vp->SecondStageGeneration != vp->Partition->SecondStageGeneration)
+            PrepareAddressSpace(vp);
+        StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
+        return vp;
+    }
+
+    private static void HandleRareExit(VirtualProcessor* vp, Vmcb* vmcb)
+    {
+        VmcbControlArea* control = &vmcb->Control;
+        ulong code = control->EXITCODE;
+        switch (code)
+        {
+            case VMEXIT_IOIO:
+                IoInterceptInfo io = new(control->EXITINFO1);
+                PortExits<SvmBackend>.Handle(vp, io.Port, io.OperandSize, io.IsIn, io.IsString, io.HasRepPrefix, (byte)(control->EXITINFO2 - vmcb->Save.RIP));
+                break;
+            case VMEXIT_NPF:
+                NestedPageFaultInfo fault = new(control->EXITINFO1);
+                MemoryExits<SvmBackend>.Handle(vp, control->EXITINFO2, fault.Write, fault.InstructionFetch, fault.InGuestPageTable);
+                break;
+            case VMEXIT_VINTR:
+                vp->Work |= EntryWork.Interrupts;
+                break;
+            case VMEXIT_IRET:
+                // NMIs stay blocked until the IRET has retired; the next entry steps over it with the intercept off.
+                control->Intercept1 &= ~VmcbIntercept1.IRET;
+                control->InterruptShadow |= InterruptState.INTERRUPT_SHADOW;
+                if (vp->NmiPending)
+                    vp->Work |= EntryWork.Nmi;
+                break;
+            case VMEXIT_SHUTDOWN:
+                Intercepts<SvmBackend>.UnrecoverableException(vp);
+                break;
+            case VMEXIT_XSETBV:
+                XsetbvExits<SvmBackend>.Handle(vp);
+                break;
+            case VMEXIT_INVD:
+            case VMEXIT_WBINVD:
+                // Caches are coherent and the guest drives no device that is not: nothing need be written back for it.
+                CompleteInstruction(vp);
+                break;
+            case VMEXIT_INIT:
+                break;
+            case VMEXIT_RDPMC:
+                InjectException(vp, GeneralProtection, true, 0);
+                break;
+            case VMEXIT_INVALID:
+                Intercepts<SvmBackend>.InvalidState(vp);
+                break;
+            case >= VMEXIT_EXCP0 and <= VMEXIT_EXCP31:
+                Intercepts<SvmBackend>.Exception(vp, (byte)(code - VMEXIT_EXCP0), (uint)control->EXITINFO1, control->EXITINFO2);
+                break;
+            default:
+                // What remains is intercepted because guests have no such feature: VMRUN and its kin, MONITOR, MWAIT, RDPRU.
+                InjectException(vp, InvalidOpcode, false, 0);
+                break;
+        }
+    }
+
+    /// <summary>Lengths that the instruction set fixes; compilers put no prefix on these. Others are decoded from guest memory.</summary>
+    private static byte FixedLength(ulong exitCode) => exitCode switch
+    {
+        VMEXIT_HLT => 1,
+        VMEXIT_CPUID or VMEXIT_MSR or VMEXIT_INVD or VMEXIT_WBINVD => 2,
+        VMEXIT_VMMCALL or VMEXIT_XSETBV => 3,
+        _ => 0,
+    };
+
+    public static byte GetInstructionLength(VirtualProcessor* vp)
+    {
+        Vmcb* vmcb = StateOf(vp);
+        ulong code = vmcb->Control.EXITCODE;
+        if (Features.NRIPS && vmcb->Control.NRIP != 0 && code != VMEXIT_NPF)
+            return (byte)(vmcb->Control.NRIP - vmcb->Save.RIP);
+        if (code == VMEXIT_IOIO)
+            return (byte)(vmcb->Control.EXITINFO2 - vmcb->Save.RIP);
+        byte length = FixedLength(code);
+        if (length != 0)
+            return length;
+        byte* bytes = stackalloc byte[16];
+        int count = GuestInstruction<SvmBackend>.Fetch(vp, bytes);
+        return InstructionLength.TryGet(new ReadOnlySpan<byte>(bytes, count), GuestInstruction<SvmBackend>.ModeOf(vp), out int decoded) ? (byte)decoded : (byte)0;
+    }
+
+    public static void CompleteInstruction(VirtualProcessor* vp)
+    {
+        Vmcb* vmcb = StateOf(vp);
+        ulong next = Features.NRIPS && vmcb->Control.NRIP != 0 ? vmcb->Control.NRIP : vmcb->Save.RIP + FixedLength(vmcb->Control.EXITCODE);
+        if (next == vmcb->Save.RIP)
+            next += GetInstructionLength(vp);
+        vmcb->Save.RIP = (vmcb->Save.EFER & EferLma) != 0 ? next : (uint)next;
+        vmcb->Control.InterruptShadow &= ~InterruptState.INTERRUPT_SHADOW;
+    }
+}

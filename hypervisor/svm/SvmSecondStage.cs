@@ -1,0 +1,72 @@
+// Nested page tables: the second stage of translation. APM 2, "Nested Paging".
+using System.Threading;
+using Lamina.Abi;
+using Lamina.Hypervisor.Core;
+using Lamina.X64.Paging;
+
+namespace Lamina.Hypervisor.Svm;
+
+/// <summary>Tables of one partition: pages from its account, reached through the window.</summary>
+public readonly unsafe struct PartitionTableMemory : IPageTableMemory
+{
+    private readonly Partition* partition;
+    public PartitionTableMemory(Partition* partition) => this.partition = partition;
+
+    public ulong ReadEntry(ulong physical) => *(ulong*)PhysicalMap.ToPointer(physical);
+    public void WriteEntry(ulong physical, ulong value) => Volatile.Write(ref *(ulong*)PhysicalMap.ToPointer(physical), value);
+    public bool TryAllocatePage(out ulong physical) => partition->Account.TryTake(out physical);
+    public void FreePage(ulong physical) => partition->Account.AddZeroed(physical);
+}
+
+public readonly unsafe partial struct SvmBackend
+{
+    private static PageTableEditor<NestedPageTableFormat, PartitionTableMemory> EditorOf(Partition* partition) =>
+        new(new PartitionTableMemory(partition), partition->SecondStageRoot);
+
+    public static HvStatus InitializeSecondStage(Partition* partition)
+    {
+        PageTableEditor<NestedPageTableFormat, PartitionTableMemory> editor = EditorOf(partition);
+        if (!editor.TryCreateRoot())
+            return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
+        partition->SecondStageRoot = editor.Root;
+        return HvStatus.HV_STATUS_SUCCESS;
+    }
+
+    public static PageTableResult MapGpa(Partition* partition, ulong gpa, ulong physical, ulong pageCount, PagePermissions permissions, PageSize largest)
+    {
+        PageTableEditor<NestedPageTableFormat, PartitionTableMemory> editor = EditorOf(partition);
+        PageTableResult result = editor.Map(gpa, physical, pageCount, permissions, largest);
+        Finish(partition, ref editor);
+        return result;
+    }
+
+    public static PageTableResult UnmapGpa(Partition* partition, ulong gpa, ulong pageCount)
+    {
+        PageTableEditor<NestedPageTableFormat, PartitionTableMemory> editor = EditorOf(partition);
+        PageTableResult result = editor.Unmap(gpa, pageCount);
+        Finish(partition, ref editor);
+        return result;
+    }
+
+    public static bool TryTranslateGpa(Partition* partition, ulong gpa, out ulong physical, out PagePermissions permissions) =>
+        EditorOf(partition).TryTranslate(gpa, out physical, out permissions, out _);
+
+    public static bool TryTranslateGpa(Partition* partition, ulong gpa, out ulong physical, out PagePermissions permissions, out PageSize size) =>
+        EditorOf(partition).TryTranslate(gpa, out physical, out permissions, out size);
+
+    public static void DestroySecondStage(Partition* partition)
+    {
+        PageTableEditor<NestedPageTableFormat, PartitionTableMemory> editor = EditorOf(partition);
+        editor.DestroyAll();
+        partition->SecondStageRoot = 0;
+        partition->SecondStageGeneration++;
+    }
+
+    // One processor: nothing of the partition runs while the core edits, and whatever runs next sees the new generation first.
+    private static void Finish(Partition* partition, ref PageTableEditor<NestedPageTableFormat, PartitionTableMemory> editor)
+    {
+        if (editor.FlushRequired)
+            partition->SecondStageGeneration++;
+        editor.CompleteFlush();
+    }
+}
