@@ -68,6 +68,13 @@ public static unsafe class ConsoleOutput
         insideLine = bytes[bytes.Length - 1] is not ((byte)'\n' or (byte)'\r');
     }
 
+    /// <summary>Empties the current line of the terminal and stays on it.</summary>
+    internal static void EraseLine()
+    {
+        Emit("\r\x1b[K"u8);
+        insideLine = false;
+    }
+
     internal static void EmitFreshLine()
     {
         if (insideLine) Emit("\r\n"u8);

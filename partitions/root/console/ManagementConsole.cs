@@ -38,7 +38,7 @@ public static unsafe class ManagementConsole
         if (lineShown)
         {
             lineShown = false;
-            ConsoleOutput.Emit("\r\x1b[K"u8);
+            ConsoleOutput.EraseLine();
         }
         BringLineBackLater();
     }
