@@ -29,19 +29,37 @@ lamina_fail_fast:
 root_panic_trap:
     ud2
 
-; rcx = page-aligned address, rdx = number of pages, not 0. Wide stores: emulators and processors alike are slower at rep stos.
+; rcx = page-aligned address, rdx = number of pages, not 0. Looks before it writes: a page that is zero already is only read, so that
+; memory nobody has used stays untouched (an emulator or a hypervisor below us need not provide it yet). Wide stores, since emulators
+; and some processors are slow at rep stos.
 root_zero_pages:
     xorps xmm0, xmm0
-    shl rdx, 5                  ; 128 bytes a turn, 32 turns a page
-.next:
+.page:
+    mov r8d, 32                 ; 128 bytes a turn
+.look:
+    mov rax, [rcx]
+%assign offset 8
+%rep 15
+    or rax, [rcx + offset]
+%assign offset offset + 8
+%endrep
+    jnz .clear
+    add rcx, 128
+    dec r8d
+    jnz .look
+    jmp .next
+.clear:
 %assign offset 0
 %rep 8
     movaps [rcx + offset], xmm0
 %assign offset offset + 16
 %endrep
     add rcx, 128
+    dec r8d
+    jnz .clear
+.next:
     dec rdx
-    jnz .next
+    jnz .page
     ret
 
 root_layout:
