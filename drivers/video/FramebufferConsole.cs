@@ -11,7 +11,7 @@ namespace Lamina.Drivers.Video;
 public unsafe struct FramebufferConsole<THost> where THost : struct, IDriverHost
 {
     private const uint Foreground = 0x00D0D0D0, Background = 0x00101018;
-    private const ulong DrawDelay = 500_000; // 50 ms
+    private const ulong ShortestDelay = 300_000, LongestDelay = 4_000_000; // 30 and 400 ms
     private const ushort CursorFlag = 0x100, NothingShown = 0xFFFF;
 
     private TextScreen screen;
@@ -20,6 +20,7 @@ public unsafe struct FramebufferConsole<THost> where THost : struct, IDriverHost
     private uint bytesPerLine;
     private fixed ulong pairs[4]; // two pixels for each value of two bits, the left one first
     private DeadlineTimer draw;
+    private ulong delay, drawn; // how long changes are collected, and when they were last drawn
     private bool deferred;
 
     public bool IsPresent { get; private set; }
@@ -53,9 +54,15 @@ public unsafe struct FramebufferConsole<THost> where THost : struct, IDriverHost
     {
         if (!IsPresent) return;
         foreach (byte value in bytes) screen.Put(value);
-        if (!deferred) return;
-        if (draw.IsArmed) return;
-        fixed (DeadlineTimer* timer = &draw) THost.Arm(timer, THost.Now + DrawDelay);
+        if (deferred && !draw.IsArmed) DrawLater();
+    }
+
+    /// <summary>A key's echo shows at once; the more continuous the output, the rarer it is drawn: nobody can read it while it runs.</summary>
+    private void DrawLater()
+    {
+        ulong now = THost.Now;
+        delay = now - drawn > 2 * delay ? ShortestDelay : delay >= LongestDelay / 2 ? LongestDelay : 2 * delay;
+        fixed (DeadlineTimer* timer = &draw) THost.Arm(timer, now + delay);
     }
 
     /// <summary>No timer from here on: whoever writes also draws. For a panic.</summary>
@@ -97,5 +104,10 @@ public unsafe struct FramebufferConsole<THost> where THost : struct, IDriverHost
     // Both colours look much the same with red and blue exchanged, so the framebuffer's byte order does not matter.
     private static uint Colour(int bit) => bit != 0 ? Foreground : Background;
 
-    private static void OnDraw(void* context) => ((FramebufferConsole<THost>*)context)->Draw();
+    private static void OnDraw(void* context)
+    {
+        FramebufferConsole<THost>* console = (FramebufferConsole<THost>*)context;
+        console->Draw();
+        console->drawn = THost.Now;
+    }
 }

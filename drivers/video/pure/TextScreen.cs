@@ -17,6 +17,7 @@ public unsafe struct TextScreen
     public readonly int Columns;
     public readonly int Rows;
     private State state;
+    private int top; // the row of cells that is shown first: scrolling moves it, not the text
     private int parameterCount;
     private fixed int parameters[MaximumParameters];
 
@@ -31,11 +32,11 @@ public unsafe struct TextScreen
         this.cells = cells;
         Columns = columns;
         Rows = rows;
-        Fill(0, columns * rows);
+        for (int row = 0; row < rows; row++) Blank(row, 0, columns);
     }
 
     /// <summary>The character in a cell.</summary>
-    public readonly byte this[int row, int column] => cells[row * Columns + column];
+    public readonly byte this[int row, int column] => Line(row)[column];
 
     /// <summary>The next byte of the stream.</summary>
     public void Put(byte value)
@@ -84,7 +85,7 @@ public unsafe struct TextScreen
             Column = 0;
             Feed();
         }
-        cells[Row * Columns + Column++] = value;
+        Line(Row)[Column++] = value;
     }
 
     private void Feed()
@@ -94,9 +95,8 @@ public unsafe struct TextScreen
             Row++;
             return;
         }
-        int kept = (Rows - 1) * Columns;
-        for (int i = 0; i < kept; i++) cells[i] = cells[i + Columns];
-        Fill(kept, Columns);
+        top = top == Rows - 1 ? 0 : top + 1;
+        Blank(Row, 0, Columns);
     }
 
     private void PutControl(byte value)
@@ -130,8 +130,8 @@ public unsafe struct TextScreen
             case (byte)'D': MoveTo(Row, Column - count); break;
             case (byte)'G': MoveTo(Row, count - 1); break;
             case (byte)'H' or (byte)'f': MoveTo(count - 1, (second == 0 ? 1 : second) - 1); break;
-            case (byte)'J': Erase(first, 0, Rows * Columns); break;
-            case (byte)'K': Erase(first, Row * Columns, (Row + 1) * Columns); break;
+            case (byte)'J': EraseScreen(first); break;
+            case (byte)'K': EraseLine(first); break;
         }
     }
 
@@ -141,17 +141,31 @@ public unsafe struct TextScreen
         Column = column < 0 ? 0 : column >= Columns ? Columns - 1 : column;
     }
 
-    /// <summary>Mode 0: from the cursor to the end; 1: from the start to the cursor; 2: all.</summary>
-    private void Erase(int mode, int start, int end)
+    /// <summary>Mode 0: from the cursor to the end; 1: from the start to the cursor; 2: all. So for the line, too.</summary>
+    private void EraseScreen(int mode)
     {
-        int cursor = Row * Columns + (Column < Columns ? Column : Columns - 1);
-        if (mode == 0) start = cursor;
-        else if (mode == 1) end = cursor + 1;
-        Fill(start, end - start);
+        EraseLine(mode);
+        for (int row = 0; row < Rows; row++)
+            if (mode == 2 || (mode == 0 && row > Row) || (mode == 1 && row < Row)) Blank(row, 0, Columns);
     }
 
-    private void Fill(int start, int count)
+    private void EraseLine(int mode)
     {
-        for (int i = start; i < start + count; i++) cells[i] = Space;
+        int cursor = Column < Columns ? Column : Columns - 1;
+        if (mode == 0) Blank(Row, cursor, Columns);
+        else if (mode == 1) Blank(Row, 0, cursor + 1);
+        else if (mode == 2) Blank(Row, 0, Columns);
+    }
+
+    private void Blank(int row, int start, int end)
+    {
+        byte* line = Line(row);
+        for (int column = start; column < end; column++) line[column] = Space;
+    }
+
+    private readonly byte* Line(int row)
+    {
+        int at = row + top;
+        return cells + (at < Rows ? at : at - Rows) * Columns;
     }
 }

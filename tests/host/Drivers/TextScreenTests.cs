@@ -22,8 +22,10 @@ public unsafe class TextScreenTests
             TextScreen screen = new(start, Columns, Rows);
             foreach (byte b in output) screen.Put(b);
             Assert.True(cells.AsSpan(Columns * Rows).IndexOfAnyExcept((byte)0xEE) < 0, "wrote beyond its cells");
-            string[] lines = Enumerable.Range(0, Rows).Select(r => Encoding.ASCII.GetString(cells, r * Columns, Columns).TrimEnd()).ToArray();
-            return (lines, screen.Row, screen.Column);
+            var lines = new string[Rows];
+            for (int row = 0; row < Rows; row++)
+                for (int column = 0; column < Columns; column++) lines[row] += (char)screen[row, column];
+            return (lines.Select(line => line.TrimEnd()).ToArray(), screen.Row, screen.Column);
         }
     }
 
