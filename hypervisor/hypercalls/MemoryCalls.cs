@@ -8,7 +8,7 @@ namespace Lamina.Hypervisor.Hypercalls;
 
 internal static unsafe class MemoryCalls<TBackend> where TBackend : struct, IBackend
 {
-    private const ulong PageBytes = 4096, MaximumPageNumber = 1UL << 36;
+    private const ulong PageBytes = 4096, LargePageBytes = 512 * PageBytes, MaximumPageNumber = 1UL << 36;
 
     /// <summary>HvCallDepositMemory: pages leave the caller's map and join the target's account, zeroed.</summary>
     internal static HvStatus DepositMemory(HypercallCall* call)
@@ -90,8 +90,6 @@ internal static unsafe class MemoryCalls<TBackend> where TBackend : struct, IBac
         return status;
     }
 
-    private const ulong LargePageBytes = 512 * PageBytes;
-
     /// <summary>Where deposits had split a large page of the caller's, it becomes one again once they are all back, and the table's page is free.</summary>
     private static void Merge(Partition* partition, ulong start)
     {
@@ -100,13 +98,16 @@ internal static unsafe class MemoryCalls<TBackend> where TBackend : struct, IBac
         for (ulong gpa = start; gpa < start + LargePageBytes; gpa += PageBytes)
         {
             if (!TBackend.TryTranslateGpa(partition, gpa, out ulong physical, out PagePermissions permissions, out PageSize size)
-                || size != PageSize.Page4K || physical != gpa || !permissions.SameAs(PagePermissions.ReadWriteExecute))
+                || size != PageSize.Page4K || physical != gpa || !IsPlain(permissions))
                 return;
         }
         // The caller does not run meanwhile; neither step takes memory.
         TBackend.UnmapGpa(partition, start, LargePageBytes / PageBytes);
         TBackend.MapGpa(partition, start, start, LargePageBytes / PageBytes, PagePermissions.ReadWriteExecute, PageSize.Page2M);
     }
+
+    private static bool IsPlain(PagePermissions permissions) =>
+        permissions.Read && permissions.Write && permissions.Execute && permissions.Type == MemoryType.WriteBack;
 
     /// <summary>HvCallGetMemoryBalance.</summary>
     internal static HvStatus GetMemoryBalance(HypercallCall* call)
