@@ -83,6 +83,11 @@ public static unsafe class CpuidPolicy
             Instructions.Cpuid(leaf, subleaf, result);
             Adjust<TBackend>(vp, leaf, subleaf, result);
         }
+        if (vp->Partition->CpuidInterceptCount != 0 && vp->Partition->InterceptsCpuid(leaf))
+        {
+            Intercepts<TBackend>.Cpuid(vp, result);
+            return;
+        }
         vp->Gpr[Gpr.Rax] = result[0];
         vp->Gpr[Gpr.Rbx] = result[1];
         vp->Gpr[Gpr.Rcx] = result[2];

@@ -104,6 +104,22 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         Send(vp);
     }
 
+    /// <param name="result">What the core would have answered: EAX, EBX, ECX, EDX.</param>
+    public static void Cpuid(VirtualProcessor* vp, uint* result)
+    {
+        HvX64CpuidInterceptMessage* message = Begin<HvX64CpuidInterceptMessage>(vp, HvMessageType.HvMessageTypeX64CpuidIntercept,
+            HvInterceptAccessType.HvInterceptAccessExecute, TBackend.GetInstructionLength(vp));
+        message->Rax = vp->Gpr[Gpr.Rax];
+        message->Rcx = vp->Gpr[Gpr.Rcx];
+        message->Rdx = vp->Gpr[Gpr.Rdx];
+        message->Rbx = vp->Gpr[Gpr.Rbx];
+        message->DefaultResultRax = result[0];
+        message->DefaultResultRbx = result[1];
+        message->DefaultResultRcx = result[2];
+        message->DefaultResultRdx = result[3];
+        Send(vp);
+    }
+
     public static void Exception(VirtualProcessor* vp, byte vector, uint errorCode, ulong parameter)
     {
         if ((vp->Partition->ExceptionIntercepts & 1u << vector) == 0)

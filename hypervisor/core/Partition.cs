@@ -65,6 +65,11 @@ public unsafe struct Partition
     /// <summary>Accesses to MSRs that the core does not have go to the parent instead of raising #GP.</summary>
     public bool MsrInterceptInstalled;
 
+    public const int MaximumCpuidIntercepts = 8;
+    /// <summary>Leaves of CPUID that the parent answers.</summary>
+    public fixed uint CpuidIntercepts[MaximumCpuidIntercepts];
+    public int CpuidInterceptCount;
+
     public uint VpCount;
     /// <summary>VirtualProcessor* by VP index.</summary>
     public fixed ulong Vps[MaximumVps];
@@ -83,6 +88,13 @@ public unsafe struct Partition
 
     // Statistics, shown by the root
     public ulong ExitCount;
+
+    public readonly bool InterceptsCpuid(uint leaf)
+    {
+        for (int i = 0; i < CpuidInterceptCount; i++)
+            if (CpuidIntercepts[i] == leaf) return true;
+        return false;
+    }
 
     public VirtualProcessor* GetVp(uint index) => index < MaximumVps ? (VirtualProcessor*)Vps[index] : null;
 }

@@ -104,6 +104,11 @@ public unsafe struct VirtualProcessor
     public PendingMessage EoiNotice;
     public HvMessage EoiMessage;
 
+    /// <summary>Where its last hypercall's input page is, as of a generation of its partition's map: callers use the same page again and again.</summary>
+    public ulong ParameterGpa;
+    public byte* ParameterPage;
+    public uint ParameterGeneration;
+
     // Statistics
     public ulong ExitCount;
     public ulong InterceptCount;

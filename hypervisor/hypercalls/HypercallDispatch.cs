@@ -115,7 +115,8 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
             Partition* partition = call->Partition;
             if (shape.InputBytes != 0)
             {
-                if (!GuestPages<TBackend>.TryGetPointer(partition, first, false, out byte* page))
+                byte* page = FindParameters(call->Caller, first & ~0xFFFUL);
+                if (page == null)
                     return HvStatus.HV_STATUS_INVALID_ALIGNMENT;
                 byte* block = page + (first & 0xFFF);
                 // SAFETY: one aligned block inside one page of the caller's; only the copy is looked at.
@@ -130,6 +131,19 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
             }
         }
         return Invoke(call, input.CallCode);
+    }
+
+    /// <summary>The input page, or null. What was found before is as good while nothing present has left the partition's map.</summary>
+    private static byte* FindParameters(VirtualProcessor* vp, ulong gpa)
+    {
+        if (vp->ParameterPage != null && vp->ParameterGpa == gpa && vp->ParameterGeneration == vp->Partition->SecondStageGeneration)
+            return vp->ParameterPage;
+        if (!GuestPages<TBackend>.TryGetPointer(vp->Partition, gpa, false, out byte* page))
+            return null;
+        vp->ParameterGpa = gpa;
+        vp->ParameterPage = page;
+        vp->ParameterGeneration = vp->Partition->SecondStageGeneration;
+        return page;
     }
 
     private static HvStatus Invoke(HypercallCall* call, ushort code)

@@ -30,6 +30,8 @@ internal static unsafe class InterceptCalls<TBackend> where TBackend : struct, I
                 return SetPorts(target, parameters.IoPort, parameters.LastIoPort, install);
             case HvInterceptType.HvInterceptTypeException when IsAccess(input, HV_INTERCEPT_ACCESS_MASK_EXECUTE):
                 return SetException(target, parameters.ExceptionVector, install);
+            case HvInterceptType.HvInterceptTypeX64Cpuid when IsAccess(input, HV_INTERCEPT_ACCESS_MASK_EXECUTE):
+                return SetCpuid(target, parameters.CpuidIndex, install);
             case HvInterceptType.HvInterceptTypeX64Msr when IsAccess(input, ReadWrite):
                 target->MsrInterceptInstalled = install;
                 return HvStatus.HV_STATUS_SUCCESS;
@@ -65,6 +67,22 @@ internal static unsafe class InterceptCalls<TBackend> where TBackend : struct, I
         target->ExceptionIntercepts = install ? target->ExceptionIntercepts | bit : target->ExceptionIntercepts & ~bit;
         for (uint i = 0; i < Partition.MaximumVps; i++)
             if (target->GetVp(i) != null) TBackend.UpdateExceptionIntercepts(target->GetVp(i));
+        return HvStatus.HV_STATUS_SUCCESS;
+    }
+
+    private static HvStatus SetCpuid(Partition* target, uint leaf, bool install)
+    {
+        int index = 0;
+        while (index < target->CpuidInterceptCount && target->CpuidIntercepts[index] != leaf) index++;
+        bool installed = index < target->CpuidInterceptCount;
+        if (install && !installed)
+        {
+            if (index == Partition.MaximumCpuidIntercepts)
+                return HvStatus.HV_STATUS_NO_RESOURCES;
+            target->CpuidIntercepts[target->CpuidInterceptCount++] = leaf;
+        }
+        else if (!install && installed)
+            target->CpuidIntercepts[index] = target->CpuidIntercepts[--target->CpuidInterceptCount];
         return HvStatus.HV_STATUS_SUCCESS;
     }
 }

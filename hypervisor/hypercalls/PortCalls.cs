@@ -18,7 +18,7 @@ internal static unsafe class PortCalls
         if (!IsNumber(input->PortId) || owner->Ports.Find(input->PortId, true) != null)
             return HvStatus.HV_STATUS_INVALID_PORT_ID;
         PortEntry port = default;
-        status = TryDecode(owner, input, ref port);
+        status = TryDecode(call, owner, ref port);
         if (!status.IsSuccess)
             return status;
         PortEntry* place = owner->Ports.Take(input->PortId, ref owner->Account);
@@ -28,8 +28,9 @@ internal static unsafe class PortCalls
         return HvStatus.HV_STATUS_SUCCESS;
     }
 
-    private static HvStatus TryDecode(Partition* owner, HvInputCreatePort* input, ref PortEntry port)
+    private static HvStatus TryDecode(HypercallCall* call, Partition* owner, ref PortEntry port)
     {
+        HvInputCreatePort* input = call->Input<HvInputCreatePort>();
         HvPortInfo* info = &input->PortInfo;
         if (input->PortVtl != 0 || input->MinConnectionVtl != 0 || info->TargetSint >= SynicLimits.HV_SYNIC_SINT_COUNT)
             return HvStatus.HV_STATUS_INVALID_PARAMETER;
@@ -38,7 +39,7 @@ internal static unsafe class PortCalls
         port.Id = input->PortId;
         port.Sint = (byte)info->TargetSint;
         port.TargetVp = info->TargetVp.Value;
-        port.PartitionId = input->ConnectionPartition.IsSelf ? owner->Id : input->ConnectionPartition.Value;
+        port.PartitionId = input->ConnectionPartition.IsSelf ? call->Partition->Id : input->ConnectionPartition.Value;
         switch (info->PortType)
         {
             case HvPortType.HvPortTypeMessage:

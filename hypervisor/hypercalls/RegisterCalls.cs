@@ -57,8 +57,13 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
         return Targets.TryResolveVp(call, id, index, out vp);
     }
 
+    /// <summary>General, vector, control, debug, segment and table registers: all of them the backend's, and most of those that are ever asked for.</summary>
+    private static bool IsOfProcessor(uint name) => name - HvX64RegisterRax < HvX64RegisterTsc - HvX64RegisterRax;
+
     private static HvStatus Get(VirtualProcessor* vp, uint name, HvRegisterValue* value)
     {
+        if (IsOfProcessor(name))
+            return TBackend.GetRegister(vp, name, value);
         switch (name)
         {
             case HvRegisterExplicitSuspend:
@@ -89,6 +94,8 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
 
     private static HvStatus Set(VirtualProcessor* vp, uint name, HvRegisterValue* value)
     {
+        if (IsOfProcessor(name))
+            return SetOfProcessor(vp, name, value);
         ulong number = value->Reg64;
         switch (name)
         {
@@ -107,6 +114,11 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
                 return SetXApic(vp, msr, number);
             return MsrExits<TBackend>.TryWrite(vp, msr, number) ? HvStatus.HV_STATUS_SUCCESS : HvStatus.HV_STATUS_INVALID_PARAMETER;
         }
+        return SetOfProcessor(vp, name, value);
+    }
+
+    private static HvStatus SetOfProcessor(VirtualProcessor* vp, uint name, HvRegisterValue* value)
+    {
         HvStatus status = TBackend.SetRegister(vp, name, value);
         // What translations depend on changed behind the processor's back.
         if (name is HvX64RegisterCr0 or HvX64RegisterCr3 or HvX64RegisterCr4 or HvX64RegisterEfer)

@@ -398,6 +398,20 @@ public sealed unsafe class CallTests(TestMachine machine)
         Assert.True(Install(HvInterceptType.HvInterceptTypeException, 4, new(18)) == HvStatus.HV_STATUS_INVALID_PARAMETER);
         Assert.True(Install(HvInterceptType.HvInterceptTypeException, 4, new(32)) == HvStatus.HV_STATUS_INVALID_PARAMETER);
         Assert.True(Install(HvInterceptType.HvInterceptTypeX64Msr, 3, default).IsSuccess && child->MsrInterceptInstalled);
+        vp->Gpr[Gpr.Rcx] = 0x12345;
+        MsrExits<FakeBackend>.Read(vp);
+        Assert.True(machine.TakeMessage(0, out HvMessage message));
+        Assert.Equal((HvMessageType.HvMessageTypeMsrIntercept, 0x12345u), (message.Header.MessageType, ((HvX64MsrInterceptMessage*)message.Payload)->MsrNumber));
+
+        for (uint leaf = 0; leaf < 8; leaf++) Assert.True(Install(HvInterceptType.HvInterceptTypeX64Cpuid, 4, new(0x40000000 + leaf)).IsSuccess);
+        Assert.True(Install(HvInterceptType.HvInterceptTypeX64Cpuid, 4, new(0x80000000)) == HvStatus.HV_STATUS_NO_RESOURCES);
+        Assert.True(Install(HvInterceptType.HvInterceptTypeX64Cpuid, 0, new(0x40000003)).IsSuccess);
+        Assert.True(!child->InterceptsCpuid(0x40000003) && child->InterceptsCpuid(0x40000007) && child->InterceptsCpuid(0x40000000));
+        vp->Gpr[Gpr.Rax] = 0x40000000;
+        CpuidPolicy.Execute<FakeBackend>(vp);
+        Assert.True(machine.TakeMessage(0, out message));
+        HvX64CpuidInterceptMessage* cpuid = (HvX64CpuidInterceptMessage*)message.Payload;
+        Assert.Equal((HvMessageType.HvMessageTypeX64CpuidIntercept, 0x40000000UL, 0x7263694DUL), (message.Header.MessageType, cpuid->Rax, cpuid->DefaultResultRbx));
         machine.Destroy(child);
 
         HvStatus Install(uint type, uint access, HvInterceptParameters parameters) => machine.Call(HvCallInstallIntercept,

@@ -114,6 +114,19 @@ public sealed unsafe class LifecycleTests(TestMachine machine)
         // What is deposited can neither be mapped into a child nor be used for parameters.
         Assert.Equal(HvStatus.HV_STATUS_INVALID_PARAMETER.Value, machine.MapSmall(child, 0, machine.Free, 1).Status.Value);
         Assert.Equal(HvStatus.HV_STATUS_INVALID_ALIGNMENT.Value, machine.Call(machine.RootVp, HvCallCreatePartition, machine.Free, machine.OutputGpa).Status.Value);
+        // Not even when the core has seen parameters there before.
+        ulong page = machine.Free + 0x100000;
+        *TestMachine.At<HvInputGetMemoryBalance>(page) = new() { PartitionId = new(child->Id) };
+        Assert.True(machine.Call(machine.RootVp, HvCallGetMemoryBalance, page, machine.OutputGpa).Status.IsSuccess);
+        *TestMachine.At<HvInputDepositMemory>(machine.Scratch(0)) = new() { PartitionId = new(child->Id) };
+        TestMachine.At<ulong>(machine.Scratch(0))[1] = page / 4096;
+        ulong* parameters = TestMachine.At<ulong>(page);
+        parameters[0] = child->Id;
+        parameters[1] = page / 4096;
+        HypercallInput one = HypercallInput.Rep(HvCallDepositMemory, 1);
+        Assert.Equal(HvStatus.HV_STATUS_INVALID_PARAMETER.Value, machine.Call(machine.RootVp, one.Value, page, 0).Status.Value); // its own list
+        Assert.True(machine.Call(machine.RootVp, one.Value, machine.Scratch(0), 0).Status.IsSuccess);
+        Assert.Equal(HvStatus.HV_STATUS_INVALID_ALIGNMENT.Value, machine.Call(machine.RootVp, HvCallGetMemoryBalance, page, machine.OutputGpa).Status.Value);
         machine.Destroy(child);
     }
 
