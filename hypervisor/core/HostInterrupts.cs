@@ -23,6 +23,12 @@ public static unsafe class HostInterrupts<TBackend> where TBackend : struct, IBa
         PhysicalApic.EndOfInterrupt();
         if (vector == PhysicalApic.TimerVector)
             Timers<TBackend>.Expire(LogicalProcessor.Current);
+        else if (vector == PhysicalApic.KickVector)
+        {
+            VirtualProcessor* running = LogicalProcessor.Current->Running;
+            if (running != null && running->NmiPending)
+                running->Work |= EntryWork.Nmi;
+        }
         else if (DeviceInterrupts.TryAccept((int)vector, out VirtualProcessor* target, out byte guestVector, out bool level))
             Interrupts<TBackend>.Assert(target, guestVector, level);
     }

@@ -71,11 +71,13 @@ public unsafe interface IBackend
     /// <summary>Whether an event waits to be injected at the next entry (an exception, an NMI, or one whose delivery was cut off).</summary>
     static abstract bool HasPendingInjection(VirtualProcessor* vp);
 
+    /// <summary>Injects an NMI, or sees to it that the guest exits as soon as one may come, with <see cref="EntryWork.Nmi"/> set then.</summary>
     static abstract bool TryInjectNmi(VirtualProcessor* vp);
 
     /// <summary>Offers a vector to the guest: the processor delivers it as soon as IF and the task priority allow. 0 withdraws the offer.</summary>
     /// With <paramref name="notify"/> the processor exits instead, just before it would deliver.
-    static abstract void OfferInterrupt(VirtualProcessor* vp, byte vector, bool notify);
+    /// False when the processor cannot watch over it itself: the backend then sees to it that what could change that exits.
+    static abstract bool OfferInterrupt(VirtualProcessor* vp, byte vector, bool notify);
 
     /// <summary>Injects a vector at the next entry; the guest must be interruptible and nothing else waiting for injection.</summary>
     static abstract void InjectInterrupt(VirtualProcessor* vp, byte vector);

@@ -76,8 +76,7 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
                 TBackend.OfferInterrupt(vp, vector, true);
             return;
         }
-        vp->OfferedVector = vector;
-        TBackend.OfferInterrupt(vp, vector, false);
+        vp->OfferedVector = TBackend.OfferInterrupt(vp, vector, false) ? vector : (byte)0;
     }
 
     private static void Withdraw(VirtualProcessor* vp)
@@ -89,7 +88,11 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
     /// <summary>Carries out what an access to the virtual APIC asked for.</summary>
     public static void Apply(VirtualProcessor* vp, ApicEffect effect)
     {
-        TBackend.SetTaskPriority(vp, vp->Apic.TaskPriority);
+        if (TBackend.GetTaskPriority(vp) != (vp->Apic.TaskPriority & 0xF0))
+        {
+            TBackend.SetTaskPriority(vp, vp->Apic.TaskPriority);
+            vp->Work |= EntryWork.Interrupts;
+        }
         if (effect.IsNone)
             return;
         if (effect.HasInterruptsChanged)

@@ -13,13 +13,11 @@ public static unsafe class Messages<TBackend> where TBackend : struct, IBackend
         switch (effect.Kind)
         {
             case SynicEffectKind.MessagePageChanged:
-                ClearPage(vp, vp->Synic.MessagePageRegister.Enable, vp->Synic.MessagePageRegister.BaseSimpGpfn);
-                Overlays<TBackend>.ResolveSynic(vp);
+                Overlays<TBackend>.MoveMessagePage(vp);
                 Redeliver(vp);
                 break;
             case SynicEffectKind.EventPageChanged:
-                ClearPage(vp, vp->Synic.EventPageRegister.Enable, vp->Synic.EventPageRegister.BaseSiefpGpfn);
-                Overlays<TBackend>.ResolveSynic(vp);
+                Overlays<TBackend>.MoveEventPage(vp);
                 break;
             case SynicEffectKind.ControlChanged:
             case SynicEffectKind.EndOfMessage:
@@ -29,15 +27,6 @@ public static unsafe class Messages<TBackend> where TBackend : struct, IBackend
                 vp->Synic.UpdateAutoEoi(effect, ref vp->Apic);
                 break;
         }
-    }
-
-    // An overlay page starts as zeros. TLFS, "SIMP Register".
-    private static void ClearPage(VirtualProcessor* vp, bool enabled, ulong pageNumber)
-    {
-        if (!enabled || !GuestPages<TBackend>.TryGetPointer(vp->Partition, pageNumber << 12, true, out byte* page))
-            return;
-        ulong* words = (ulong*)page;
-        for (int i = 0; i < 512; i++) words[i] = 0;
     }
 
     /// <summary>Slots may be free again: whatever waits goes in.</summary>

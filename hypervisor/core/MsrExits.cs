@@ -179,13 +179,24 @@ public static unsafe class MsrExits<TBackend> where TBackend : struct, IBackend
         return TBackend.SetRegister(vp, name, &register).IsSuccess;
     }
 
-    /// <summary>Moves the guest's TSC by <paramref name="delta"/>; its TSC deadlines stay absolute, its counts go on.</summary>
+    /// <summary>Moves the guest's TSC by <paramref name="delta"/>; its TSC deadlines stay absolute, its counts and reference time go on.</summary>
     private static void SetTsc(VirtualProcessor* vp, ulong delta)
     {
+        Partition* partition = vp->Partition;
+        ulong before = GuestTsc(vp);
         vp->TscOffset += delta;
         vp->TscAdjust += delta;
         TBackend.SetTscOffset(vp, vp->TscOffset);
         vp->Apic.ShiftTimeBase((long)delta);
+        // The reference page is computed from the guest's own counter.
+        if (partition->VpCount == 1)
+        {
+            partition->Time.Rebase(before, before + delta);
+            partition->TscOffset = vp->TscOffset;
+        }
+        else
+            partition->TscDisagrees = true;
+        Overlays<TBackend>.PublishReferenceTsc(partition);
         Timers<TBackend>.Update(vp);
     }
 

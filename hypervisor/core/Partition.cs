@@ -47,6 +47,10 @@ public unsafe struct Partition
     public ulong HypercallMsr;
     public ulong ReferenceTscMsr;
     public ulong TscInvariantControl;
+    public OverlayPage HypercallOverlay;
+    public OverlayPage TscOverlay;
+    /// <summary>Several processors, and one of them wrote its TSC: no one page fits all.</summary>
+    public bool TscDisagrees;
     public fixed ulong CrashParameters[5];
 
     // Time: reference time 0 is the partition's creation.

@@ -97,9 +97,14 @@ public static unsafe class PartitionLifecycle<TBackend> where TBackend : struct,
     {
         if (partition->State != PartitionState.Created)
             return HvStatus.HV_STATUS_INVALID_PARTITION_STATE;
+        if (partition->Account.Count < 3)
+            return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
         HvStatus status = TBackend.InitializeSecondStage(partition);
-        if (status.IsSuccess)
-            partition->State = PartitionState.Active;
+        if (!status.IsSuccess)
+            return status;
+        partition->Account.TryTake(out partition->HypercallOverlay.Saved);
+        partition->Account.TryTake(out partition->TscOverlay.Saved);
+        partition->State = PartitionState.Active;
         return status;
     }
 
@@ -122,6 +127,10 @@ public static unsafe class PartitionLifecycle<TBackend> where TBackend : struct,
             partition->Account.Add(partition->PortIntercepts[i]);
             partition->PortIntercepts[i] = 0;
         }
+        partition->Account.Add(partition->HypercallOverlay.Saved);
+        partition->Account.Add(partition->TscOverlay.Saved);
+        partition->HypercallOverlay = default;
+        partition->TscOverlay = default;
         TBackend.DestroySecondStage(partition);
         return HvStatus.HV_STATUS_SUCCESS;
     }

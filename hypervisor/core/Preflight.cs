@@ -24,6 +24,17 @@ public static unsafe class Preflight
 
     public static bool HasLeafBit(uint leaf, int word, uint mask) => (ReadLeaf(leaf, word) & mask) == mask;
 
+    /// <summary>Whether the "processor" is QEMU's TCG ("TCGTCGTCGTCG").</summary>
+    public static bool IsEmulatedByTcg
+    {
+        get
+        {
+            uint* registers = stackalloc uint[4];
+            Instructions.Cpuid(0x40000000, 0, registers);
+            return HasLeafBit(1, 2, 1u << 31) && registers[1] == 0x54474354 && registers[2] == 0x43544743 && registers[3] == 0x47435447;
+        }
+    }
+
     /// <summary>Says one line about one feature; returns whether it is there.</summary>
     public static bool Require(ReadOnlySpan<byte> feature, bool present)
     {

@@ -80,13 +80,12 @@ public static unsafe class SyntheticMsrs<TBackend> where TBackend : struct, IBac
                 partition->GuestOsId = value;
                 // Without an identity the hypercall page goes away. TLFS, "Establishing the Hypercall Interface".
                 if (value == 0)
-                    partition->HypercallMsr = new HypercallMsr(partition->HypercallMsr).WithEnable(false).Value;
+                    Overlays<TBackend>.DisableHypercalls(partition);
                 return true;
             case HV_X64_MSR_HYPERCALL: return Overlays<TBackend>.TryWriteHypercallMsr(partition, new HypercallMsr(value));
             case HV_X64_MSR_RESET: return true;
             case HV_X64_MSR_REFERENCE_TSC:
-                partition->ReferenceTscMsr = value;
-                Overlays<TBackend>.PublishReferenceTsc(partition);
+                Overlays<TBackend>.WriteReferenceTscMsr(partition, new ReferenceTscMsr(value));
                 return true;
             case HV_X64_MSR_VP_ASSIST_PAGE:
                 vp->VpAssistPageMsr = value;

@@ -64,6 +64,9 @@ public unsafe struct VirtualProcessor
     /// <summary>Vector offered to the guest and not yet known to be taken; 0 when none.</summary>
     public byte OfferedVector;
     public bool NmiPending;
+    /// <summary>The backend runs a single instruction of the guest, why, and whether the guest itself had its trap flag set.</summary>
+    public byte Stepping;
+    public bool SteppedTrapFlag;
     /// <summary>Halted by reading HV_X64_MSR_GUEST_IDLE: any request wakes, even with interrupts off.</summary>
     public bool IdleWait;
 
@@ -73,6 +76,8 @@ public unsafe struct VirtualProcessor
     public LocalApic Apic;
     public SynicState Synic;
     public SyntheticTimers SyntheticTimers;
+    public OverlayPage MessageOverlay;
+    public OverlayPage EventOverlay;
     public SchedulerEntity Scheduling;
     public TimerEntry Timer;
 

@@ -10,6 +10,8 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
     private const ulong MtrrDefType = 0xC06;
     /// <summary>Fast strings. SDM 4, "IA32_MISC_ENABLE".</summary>
     private const ulong MiscEnable = 1;
+    // Itself, the APIC page, extended state, what SIMP and SIEFP cover, and the backend's.
+    private const ulong PagesPerVp = 6;
 
     /// <summary>
     /// Creates a virtual processor, explicitly suspended; all but the first also wait for a start-up IPI.
@@ -22,13 +24,17 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
             return HvStatus.HV_STATUS_INVALID_VP_INDEX;
         if (partition->GetVp(index) != null)
             return HvStatus.HV_STATUS_OBJECT_IN_USE;
-        if (!TryTakePages(partition, out ulong self, out ulong apicPage, out ulong extendedState))
+        // Counted before any is taken: what follows cannot run out half way.
+        if (partition->Account.Count < PagesPerVp)
             return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
+        ulong self = Take(partition), apicPage = Take(partition), extendedState = Take(partition);
 
         VirtualProcessor* created = (VirtualProcessor*)PhysicalMap.ToPointer(self);
         created->Partition = partition;
         created->Index = index;
         created->ExtendedState = PhysicalMap.ToPointer(extendedState);
+        created->MessageOverlay.Saved = Take(partition);
+        created->EventOverlay.Saved = Take(partition);
         created->TscOffset = partition->TscOffset;
         created->Apic.Initialize(PhysicalMap.ToPointer(apicPage), index, index == 0);
         HvStatus status = TBackend.InitializeVp(created);
@@ -44,15 +50,10 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         return HvStatus.HV_STATUS_SUCCESS;
     }
 
-    private static bool TryTakePages(Partition* partition, out ulong self, out ulong apicPage, out ulong extendedState)
+    private static ulong Take(Partition* partition)
     {
-        self = apicPage = extendedState = 0;
-        if (partition->Account.TryTake(out self) && partition->Account.TryTake(out apicPage) && partition->Account.TryTake(out extendedState))
-            return true;
-        // Still all zero: nobody wrote to them.
-        partition->Account.AddZeroed(apicPage);
-        partition->Account.AddZeroed(self);
-        return false;
+        partition->Account.TryTake(out ulong page);
+        return page;
     }
 
     private static void Initialize(VirtualProcessor* vp)
@@ -97,6 +98,8 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
             apicPage = PhysicalMap.ToPhysical(vp->Apic.RegisterPage), self = PhysicalMap.ToPhysical(vp);
         partition->Account.Add(backendState);
         partition->Account.Add(extendedState);
+        partition->Account.Add(vp->MessageOverlay.Saved);
+        partition->Account.Add(vp->EventOverlay.Saved);
         partition->Account.Add(apicPage);
         partition->Account.Add(self);
     }

@@ -20,6 +20,8 @@ public readonly unsafe partial struct SvmBackend : IBackend
     {
         internal static ulong MsrPermissions, IoPermissions;
         internal static uint Features, AsidCount, NextAsid, AsidGeneration;
+        /// <summary>Under QEMU's TCG the core compares priorities itself (docs/tested-platforms.md).</summary>
+        internal static bool ChecksTaskPriority;
     }
 
     private static SvmFeatures Features => new(Shared.Features);
@@ -54,6 +56,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         Shared.IoPermissions = CoreMemory.RequireContiguous(IoPermissionMap.Size >> 12);
         ulong hostSave = CoreMemory.RequireContiguous(1);
         SetExtendedComponents(CpuidPolicy.ExtendedComponents);
+        Shared.ChecksTaskPriority = Core.Preflight.IsEmulatedByTcg;
         Shared.NextAsid = 1;
         Shared.AsidGeneration = 1;
 

@@ -7,7 +7,8 @@ namespace Lamina.Hypervisor.Svm;
 public readonly unsafe partial struct SvmBackend
 {
     private const ulong RflagsIf = 1 << 9;
-    private const byte DoubleFault = 8;
+    private const byte DoubleFault = 8, PageFault = 14;
+    private const ushort Cr8Bit = 1 << 8;
 
     public static void UpdateExceptionIntercepts(VirtualProcessor* vp) =>
         StateOf(vp)->Control.InterceptExceptions = vp->Partition->ExceptionIntercepts | 1u << 18; // #MC, as from the start
@@ -16,8 +17,9 @@ public readonly unsafe partial struct SvmBackend
     {
         Vmcb* vmcb = StateOf(vp);
         EventInjection pending = vmcb->Control.EVENTINJ;
-        // Two contributory faults in a row are a double fault. SDM 3A, "Interrupt 8"; an interrupt that waited is requested again by its source.
-        if (pending.Valid && pending.TYPE == EventInjection.Exception)
+        // SDM 3A, "Interrupt 8—Double Fault Exception (#DF)". Any other exception that waited comes again when its instruction does.
+        if (pending.Valid && pending.TYPE == EventInjection.Exception
+            && (IsContributory(pending.VECTOR) && IsContributory(vector) || pending.VECTOR == PageFault && (IsContributory(vector) || vector == PageFault)))
         {
             vmcb->Control.EVENTINJ = EventInjection.ForException(DoubleFault, 0);
             return;
@@ -29,26 +31,92 @@ public readonly unsafe partial struct SvmBackend
         vmcb->Control.EVENTINJ = hasErrorCode ? EventInjection.ForException(vector, errorCode) : EventInjection.ForException(vector);
     }
 
+    /// <summary>#DE, #TS, #NP, #SS, #GP.</summary>
+    private static bool IsContributory(byte vector) => vector is 0 or >= 10 and <= 13;
+
     public static bool HasPendingInjection(VirtualProcessor* vp) => StateOf(vp)->Control.EVENTINJ.Valid;
 
     public static bool TryInjectNmi(VirtualProcessor* vp)
     {
         VmcbControlArea* control = &StateOf(vp)->Control;
-        // NMIs stay masked until IRET: its intercept is on exactly as long.
-        if (control->EVENTINJ.Valid || (control->Intercept1 & VmcbIntercept1.IRET) != 0 || (control->InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
+        // NMIs stay masked until IRET: its intercept is on exactly as long, and its exit brings us back.
+        if (vp->Stepping != SteppingReason.None || (control->Intercept1 & VmcbIntercept1.IRET) != 0)
             return false;
+        if (control->EVENTINJ.Valid)
+        {
+            // The event goes first; an interrupt to ourselves brings the guest back right behind it.
+            PhysicalApic.InterruptSelf();
+            return false;
+        }
+        if ((control->InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
+        {
+            Step(vp, SteppingReason.Shadow);
+            return false;
+        }
         control->EVENTINJ = EventInjection.ForNmi();
         control->Intercept1 |= VmcbIntercept1.IRET;
         return true;
     }
 
+    /// <summary>
+    /// Lets the guest run one instruction, by its trap flag: after an IRET that ends an NMI handler, or an instruction in an interrupt
+    /// shadow. (A physical interrupt to ourselves does not do: TCG takes it before the instruction.)
+    /// </summary>
+    private static void Step(VirtualProcessor* vp, byte reason)
+    {
+        Vmcb* vmcb = StateOf(vp);
+        vp->Stepping = reason;
+        vp->SteppedTrapFlag = (vmcb->Save.RFLAGS & RflagsTf) != 0;
+        vmcb->Save.RFLAGS |= RflagsTf;
+        vmcb->Control.InterceptExceptions |= 1u << Debug;
+    }
+
+    /// <summary>IRET with NMIs masked: they are open again behind it.</summary>
+    private static void OnIret(VirtualProcessor* vp)
+    {
+        StateOf(vp)->Control.Intercept1 &= ~VmcbIntercept1.IRET;
+        if (vp->NmiPending)
+            Step(vp, SteppingReason.Iret);
+    }
+
+    /// <summary>The #DB that ends a step of ours; false when the trap is the guest's own.</summary>
+    private static bool TryEndStep(VirtualProcessor* vp)
+    {
+        if (vp->Stepping == SteppingReason.None)
+            return false;
+        Vmcb* vmcb = StateOf(vp);
+        // IRET has loaded the guest's own flags; any other instruction leaves ours set.
+        bool own = vp->Stepping == SteppingReason.Iret ? (vmcb->Save.RFLAGS & RflagsTf) != 0 : vp->SteppedTrapFlag;
+        if (!own)
+        {
+            vmcb->Save.RFLAGS &= ~RflagsTf;
+            vmcb->Save.DR6 &= ~Dr6Bs;
+        }
+        bool pass = vp->SteppedTrapFlag;
+        vp->Stepping = SteppingReason.None;
+        UpdateExceptionIntercepts(vp);
+        vp->Work |= EntryWork.Nmi;
+        if (pass)
+            InjectException(vp, Debug, false, 0);
+        return true;
+    }
+
     public static void InjectInterrupt(VirtualProcessor* vp, byte vector) => StateOf(vp)->Control.EVENTINJ = EventInjection.ForInterrupt(vector);
 
-    public static void OfferInterrupt(VirtualProcessor* vp, byte vector, bool notify)
+    public static bool OfferInterrupt(VirtualProcessor* vp, byte vector, bool notify)
     {
         VmcbControlArea* control = &StateOf(vp)->Control;
-        control->V_INTR = control->V_INTR.WithV_IRQ(vector != 0).WithV_INTR_PRIO((byte)(vector >> 4)).WithV_INTR_VECTOR(vector);
+        bool offered = vector != 0;
+        if (Shared.ChecksTaskPriority)
+        {
+            // The emulator lets an equal priority through, and asserts when CR8 is written with an interrupt pending: it gets none
+            // that the task priority holds back, and no write to CR8 while there is one.
+            control->InterceptCrWrite = (ushort)(offered ? control->InterceptCrWrite | Cr8Bit : control->InterceptCrWrite & ~Cr8Bit);
+            offered &= vector >> 4 > (control->V_INTR.V_TPR & 0xF);
+        }
+        control->V_INTR = control->V_INTR.WithV_IRQ(offered).WithV_INTR_PRIO((byte)(vector >> 4)).WithV_INTR_VECTOR(vector);
         control->Intercept1 = notify ? control->Intercept1 | VmcbIntercept1.VINTR : control->Intercept1 & ~VmcbIntercept1.VINTR;
+        return offered;
     }
 
     public static bool IsOfferTaken(VirtualProcessor* vp) => !StateOf(vp)->Control.V_INTR.V_IRQ;
@@ -64,4 +132,10 @@ public readonly unsafe partial struct SvmBackend
     public static void SetTaskPriority(VirtualProcessor* vp, byte value) =>
         StateOf(vp)->Control.V_INTR = StateOf(vp)->Control.V_INTR.WithV_TPR((byte)(value >> 4));
     public static void SetTscOffset(VirtualProcessor* vp, ulong offset) => StateOf(vp)->Control.TSC_OFFSET = offset;
+}
+
+/// <summary>Why a guest is let run a single instruction.</summary>
+internal static class SteppingReason
+{
+    internal const byte None = 0, Iret = 1, Shadow = 2;
 }

@@ -11,7 +11,8 @@ namespace Lamina.Hypervisor.Svm;
 
 public readonly unsafe partial struct SvmBackend
 {
-    private const byte InvalidOpcode = 6, GeneralProtection = 13;
+    private const byte Debug = 1, InvalidOpcode = 6, GeneralProtection = 13;
+    private const ulong RflagsTf = 1 << 8, Dr6Bs = 1 << 14;
 
     /// <summary>Called by the world switch (svm.asm) after every exit; the virtual processor to enter next.</summary>
     [RuntimeExport("svm_handle_exit")]
@@ -74,15 +75,14 @@ public readonly unsafe partial struct SvmBackend
                 NestedPageFaultInfo fault = new(control->EXITINFO1);
                 MemoryExits<SvmBackend>.Handle(vp, control->EXITINFO2, fault.Write, fault.InstructionFetch, fault.InGuestPageTable);
                 break;
+            case VMEXIT_CR8_WRITE:
+                WriteCr8(vp);
+                break;
             case VMEXIT_VINTR:
                 vp->Work |= EntryWork.Interrupts;
                 break;
             case VMEXIT_IRET:
-                // NMIs stay blocked until the IRET has retired; the next entry steps over it with the intercept off.
-                control->Intercept1 &= ~VmcbIntercept1.IRET;
-                control->InterruptShadow |= InterruptState.INTERRUPT_SHADOW;
-                if (vp->NmiPending)
-                    vp->Work |= EntryWork.Nmi;
+                OnIret(vp);
                 break;
             case VMEXIT_SHUTDOWN:
                 Intercepts<SvmBackend>.UnrecoverableException(vp);
@@ -103,6 +103,8 @@ public readonly unsafe partial struct SvmBackend
             case VMEXIT_INVALID:
                 Intercepts<SvmBackend>.InvalidState(vp);
                 break;
+            case VMEXIT_EXCP0 + Debug when TryEndStep(vp):
+                break;
             case >= VMEXIT_EXCP0 and <= VMEXIT_EXCP31:
                 Intercepts<SvmBackend>.Exception(vp, (byte)(code - VMEXIT_EXCP0), (uint)control->EXITINFO1, control->EXITINFO2);
                 break;
@@ -111,6 +113,27 @@ public readonly unsafe partial struct SvmBackend
                 InjectException(vp, InvalidOpcode, false, 0);
                 break;
         }
+    }
+
+    /// <summary>MOV to CR8 while a request waits: the guest's task priority changes, and with it what may be offered.</summary>
+    private static void WriteCr8(VirtualProcessor* vp)
+    {
+        byte* bytes = stackalloc byte[16];
+        int count = GuestInstruction<SvmBackend>.Fetch(vp, bytes);
+        if (!InstructionParts.TryParse(new ReadOnlySpan<byte>(bytes, count), GuestInstruction<SvmBackend>.ModeOf(vp), out InstructionParts parts))
+        {
+            InjectException(vp, InvalidOpcode, false, 0);
+            return;
+        }
+        ulong value = parts.RmField == Gpr.Rsp ? StateOf(vp)->Save.RSP : vp->Gpr[parts.RmField];
+        if (value > 15)
+        {
+            InjectException(vp, GeneralProtection, true, 0);
+            return;
+        }
+        SetTaskPriority(vp, (byte)(value << 4));
+        CompleteInstruction(vp);
+        vp->Work |= EntryWork.Interrupts;
     }
 
     /// <summary>Lengths that the instruction set fixes; compilers put no prefix on these. Others are decoded from guest memory.</summary>
@@ -146,5 +169,11 @@ public readonly unsafe partial struct SvmBackend
             next += GetInstructionLength(vp);
         vmcb->Save.RIP = (vmcb->Save.EFER & EferLma) != 0 ? next : (uint)next;
         vmcb->Control.InterruptShadow &= ~InterruptState.INTERRUPT_SHADOW;
+        // The processor did not see the instruction end: its single-step trap is ours to deliver. SDM 3B, "Single-Step Exception Condition".
+        if ((vmcb->Save.RFLAGS & RflagsTf) != 0)
+        {
+            vmcb->Save.DR6 |= Dr6Bs;
+            InjectException(vp, Debug, false, 0);
+        }
     }
 }

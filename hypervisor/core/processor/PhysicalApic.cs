@@ -9,10 +9,11 @@ namespace Lamina.Hypervisor.Core;
 /// <summary>SDM 3A, "Advanced Programmable Interrupt Controller (APIC)".</summary>
 public static unsafe class PhysicalApic
 {
-    public const byte TimerVector = 0xF0, SpuriousVector = 0xFF;
+    public const byte TimerVector = 0xF0, KickVector = 0xF1, SpuriousVector = 0xFF;
     private const ulong BaseEnable = 1 << 11, BaseX2Apic = 1 << 10;
     private const uint SoftwareEnable = 1 << 8, LvtMasked = 1 << 16, LvtTscDeadline = 2 << 17;
     private const uint DivideBy1 = 0xB;
+    private const uint IcrSelf = 1 << 18 | 1 << 14;
 
     private static bool x2Apic, tscDeadline;
     private static ulong page;
@@ -62,6 +63,15 @@ public static unsafe class PhysicalApic
     }
 
     public static void EndOfInterrupt() => Write(ApicRegisters.EOI, 0);
+
+    /// <summary>An interrupt to this processor, which comes as soon as interrupts are open: a guest exits behind its next instruction.</summary>
+    public static void InterruptSelf()
+    {
+        if (x2Apic)
+            Instructions.WrMsr(Msr.X2ApicFirst + (ApicRegisters.SelfIpi >> 4), KickVector);
+        else
+            Mmio.Write32(page + ApicRegisters.InterruptCommandLow, IcrSelf | KickVector);
+    }
 
     private static uint Read(uint register) =>
         x2Apic ? (uint)Instructions.RdMsr(Msr.X2ApicFirst + (register >> 4)) : Mmio.Read32(page + register);

@@ -153,7 +153,7 @@ public readonly unsafe struct FakeBackend : IBackend
 
     public static bool HasPendingInjection(VirtualProcessor* vp) => State(vp)->ExceptionPending;
     public static bool TryInjectNmi(VirtualProcessor* vp) => State(vp)->NmiInjected = true;
-    public static void OfferInterrupt(VirtualProcessor* vp, byte vector, bool notify) => State(vp)->Offered = vector;
+    public static bool OfferInterrupt(VirtualProcessor* vp, byte vector, bool notify) { State(vp)->Offered = vector; return true; }
     public static void InjectInterrupt(VirtualProcessor* vp, byte vector) { }
     public static bool IsOfferTaken(VirtualProcessor* vp) => false;
     public static bool IsInterruptible(VirtualProcessor* vp, byte vector) => (State(vp)->Rflags & 1 << 9) != 0;
