@@ -24,6 +24,8 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
     /// <summary>Requests a vector at a virtual processor and wakes it if it sleeps.</summary>
     public static void Assert(VirtualProcessor* vp, byte vector, bool level)
     {
+        // The guest may have taken the same vector already, and not ended it yet: then this is a request of its own.
+        Synchronize(vp);
         if (!vp->Apic.Assert(vector, level))
             return;
         vp->Work |= EntryWork.Interrupts;
