@@ -54,6 +54,8 @@ public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
 
     private static void Expire(VirtualProcessor* vp, ulong now)
     {
+        // A tick taken and not yet ended must not swallow the next one.
+        Interrupts<TBackend>.Synchronize(vp);
         vp->Work |= EntryWork.Interrupts;
         vp->Apic.Expire(now + vp->TscOffset);
         if (vp->SyntheticTimers.IsAnyArmed)
