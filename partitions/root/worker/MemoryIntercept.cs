@@ -28,17 +28,12 @@ internal static unsafe class MemoryIntercept
     public static VmEnd Handle(Vm* vm, HvX64MemoryInterceptMessage* message)
     {
         vm->Machine->Counters.Memory++;
-        ulong address = message->GuestPhysicalAddress.Value;
         if (message->Header.InterceptAccessType == HvInterceptAccessType.HvInterceptAccessExecute)
             return Refuse(vm, message, "executes where there is no memory"u8);
         if (message->MemoryAccessInfo.GvaValid && !message->MemoryAccessInfo.GvaGpaValid)
             return Refuse(vm, message, "has page tables where there is no memory"u8);
-        if (!TryDecode(vm, message, out MmioInstruction instruction))
-        {
-            return VmDevices.IsDevice(vm, address)
-                ? Refuse(vm, message, "accesses a device with an instruction that is not emulated"u8)
-                : InjectGeneralProtection(vm, message);
-        }
+        // As the core does for its APIC page.
+        if (!TryDecode(vm, message, out MmioInstruction instruction)) return InjectGeneralProtection(vm, message);
         ulong* registers = stackalloc ulong[RegisterCount];
         if (!TryReadRegisters(vm, message->Header.VpIndex, registers)) return VmEnd.Failed;
         return instruction.IsString ? ExecuteString(vm, message, ref instruction, registers) : Execute(vm, message, ref instruction, registers);
@@ -124,7 +119,15 @@ internal static unsafe class MemoryIntercept
 
     private static VmEnd InjectGeneralProtection(Vm* vm, HvX64MemoryInterceptMessage* message)
     {
-        ReportUnmapped(vm, message->GuestPhysicalAddress.Value, "access by an instruction that is not emulated"u8);
+        ulong address = message->GuestPhysicalAddress.Value;
+        if (vm->Machine->Unmapped.IsNew(address))
+        {
+            byte* buffer = stackalloc byte[VmLog.LineCapacity];
+            TextWriter line = VmLog.Begin(vm, buffer);
+            line.Text("#GP for an instruction that is not emulated for addresses without memory: address "u8).Hex(address)
+                .Text(", RIP "u8).Hex(message->Header.Rip);
+            ConsoleOutput.Line(line.Written);
+        }
         var completion = new Completion(vm->Machine, message->Header);
         completion.InjectGeneralProtection();
         return completion.Commit();

@@ -107,14 +107,13 @@ public unsafe struct VmDevices
         }
     }
 
-    /// <summary>Whether a device answers at a guest-physical address.</summary>
-    internal static bool IsDevice(Vm* vm, ulong address) => address - IoApic.BaseAddress < IoApic.Length;
+    private static bool IsIoApic(ulong address) => address - IoApic.BaseAddress < IoApic.Length;
 
     /// <summary>A read of device memory. False: no device is there.</summary>
     internal static bool TryReadMemory(Vm* vm, ulong address, int size, out ulong value)
     {
         value = 0;
-        if (!IsDevice(vm, address)) return false;
+        if (!IsIoApic(address)) return false;
         value = vm->Machine->Devices._ioApic.Read((uint)(address - IoApic.BaseAddress));
         return true;
     }
@@ -122,7 +121,7 @@ public unsafe struct VmDevices
     /// <summary>A write to device memory. False: no device is there.</summary>
     internal static bool TryWriteMemory(Vm* vm, ulong address, int size, ulong value)
     {
-        if (!IsDevice(vm, address)) return false;
+        if (!IsIoApic(address)) return false;
         var sink = new PartitionInterrupts(&vm->Machine->Account);
         vm->Machine->Devices._ioApic.Write((uint)(address - IoApic.BaseAddress), (uint)value, ref sink);
         return true;
