@@ -31,6 +31,7 @@ public unsafe struct Uart16550<THost> where THost : struct, IDriverHost
     private DeadlineTimer poll;
     private ushort port;
     private bool interrupts;
+    private byte enabled; // what the interrupt enable register holds
 
     public bool IsPresent { get; private set; }
 
@@ -64,7 +65,7 @@ public unsafe struct Uart16550<THost> where THost : struct, IDriverHost
         uart->interrupts = THost.TryConnectIsaInterrupt(isaInterrupt, &OnInterrupt, uart);
         if (uart->interrupts)
         {
-            uart->Write(InterruptEnable, ReceiveInterrupt);
+            uart->EnableInterrupts(ReceiveInterrupt);
             return true;
         }
         uart->poll = new DeadlineTimer { Handler = &OnPoll, Context = uart };
@@ -99,7 +100,7 @@ public unsafe struct Uart16550<THost> where THost : struct, IDriverHost
     {
         if (!IsPresent) return;
         interrupts = false;
-        Write(InterruptEnable, 0);
+        EnableInterrupts(0);
         Drain(0);
     }
 
@@ -108,7 +109,14 @@ public unsafe struct Uart16550<THost> where THost : struct, IDriverHost
     {
         while (queued != sent && (Read(LineStatus) & TransmitterEmpty) != 0)
             for (int i = 0; i < FifoBytes && queued != sent; i++) Write(Data, transmit[sent++ & (TransmitBytes - 1)]);
-        Write(InterruptEnable, queued != sent ? (byte)(ReceiveInterrupt | TransmitInterrupt) : ReceiveInterrupt);
+        EnableInterrupts(queued != sent ? (byte)(ReceiveInterrupt | TransmitInterrupt) : ReceiveInterrupt);
+    }
+
+    private void EnableInterrupts(byte causes)
+    {
+        if (causes == enabled) return;
+        enabled = causes;
+        Write(InterruptEnable, causes);
     }
 
     /// <summary>Sends, waiting, until at most <paramref name="remaining"/> bytes are queued. A UART that never empties loses bytes, it does not stop the machine.</summary>

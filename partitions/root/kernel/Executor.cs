@@ -1,4 +1,5 @@
 // The root's one thread of execution: waits for something to do, does it, waits again.
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Lamina.Abi;
 using Lamina.Drivers.Bus;
@@ -18,6 +19,7 @@ public static unsafe class Executor
 
     private static WorkQueue queue;
     private static bool awake;
+    private static ulong now; // as of the last look at the clock
 
     /// <summary>Makes the executor look at its sources once more before it halts. For interrupt handlers and for work that leaves work.</summary>
     public static void Wake() => Volatile.Write(ref awake, true);
@@ -45,6 +47,7 @@ public static unsafe class Executor
         }
     }
 
+    [SkipLocalsInit] // the message is written before it is read, each time
     private static void Turn()
     {
         HvMessage message;
@@ -55,8 +58,14 @@ public static unsafe class Executor
             Wake();
             break;
         }
-        while (TryTake(out WorkItem* item)) item->Handler(item->Context);
-        ulong now = ReferenceClock.Now;
+        bool worked = false;
+        while (!queue.IsEmpty && TryTake(out WorkItem* item))
+        {
+            item->Handler(item->Context);
+            worked = true;
+        }
+        // Intercepts alone do not let timers fall due: the clock is read when its interrupt came, or when time was spent otherwise.
+        if (worked || Timers.TakeExpired()) now = ReferenceClock.Now;
         Timers.RunDue(now);
         Timers.Program(VmWorker.OnTimer(now));
     }

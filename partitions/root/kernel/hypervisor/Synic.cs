@@ -27,14 +27,15 @@ public static unsafe class Synic
     }
 
     /// <summary>
-    /// Takes the intercept message out of its slot. Freeing the slot and looking at the pending flag are in this order because the
+    /// Takes the intercept message out of its slot; of <paramref name="copy"/>, only as much payload as there is gets written. Freeing the slot and looking at the pending flag are in this order because the
     /// core sets the flag when it finds the slot taken: whichever comes first, one side sees the other.
     /// </summary>
     public static bool TryTakeMessage(HvMessage* copy)
     {
         HvMessage* slot = slots + SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX;
         if (Volatile.Read(ref slot->Header.MessageType) == HvMessageType.HvMessageTypeNone) return false;
-        SpanHelpers.Copy(copy, slot, (ulong)sizeof(HvMessage));
+        copy->Header = slot->Header;
+        SpanHelpers.Copy(copy->Payload, slot->Payload, Math.Min(slot->Header.PayloadSize, (ulong)SynicLimits.HV_MESSAGE_PAYLOAD_BYTE_COUNT));
         Volatile.Write(ref slot->Header.MessageType, HvMessageType.HvMessageTypeNone);
         Interlocked.MemoryBarrier();
         if ((Volatile.Read(ref slot->Header.MessageFlags) & HvMessageHeader.MessagePending) != 0) Instructions.WrMsr(HvMsr.HV_X64_MSR_EOM, 0);

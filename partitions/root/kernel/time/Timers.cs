@@ -1,4 +1,5 @@
 // The root's timers: a list of deadlines over one synthetic timer in direct mode. Nothing ticks when nothing is due.
+using System.Threading;
 using Lamina.Abi;
 using Lamina.Drivers.Bus;
 using Lamina.X64;
@@ -9,7 +10,7 @@ public static unsafe class Timers
 {
     private static DeadlineList list;
     private static ulong programmed = ulong.MaxValue; // what the synthetic timer is set to
-    private static ulong expirations;
+    private static ulong expirations, taken;
 
     public static void Initialize()
     {
@@ -20,6 +21,15 @@ public static unsafe class Timers
 
     /// <summary>Interrupts that the synthetic timer has made so far.</summary>
     public static ulong Expirations => expirations;
+
+    /// <summary>Whether the synthetic timer has fired since the last call.</summary>
+    public static bool TakeExpired()
+    {
+        ulong count = Volatile.Read(ref expirations);
+        bool fired = count != taken;
+        taken = count;
+        return fired;
+    }
 
     /// <summary>Sets a timer to a point of the reference clock, earlier or later than it was; its handler runs in the executor.</summary>
     public static void Arm(DeadlineTimer* timer, ulong deadline) => list.Arm(timer, deadline);
