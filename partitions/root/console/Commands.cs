@@ -30,7 +30,7 @@ public static unsafe class Commands
         else if (line.SequenceEqual("log"u8)) MachineLog.Print();
         else if (line.SequenceEqual("test msi"u8)) TestMessage();
         else if (line.SequenceEqual("test timer"u8)) TimerTest.Start();
-        else if (line.SequenceEqual("panic"u8)) RootPanic.Stop("asked for on the console"u8);
+        else if (line.StartsWith("panic"u8)) return PanicTest.TryRun(Trim(line.Slice(5)));
         else if (line.SequenceEqual("reboot"u8)) MachinePower.Reboot();
         else if (line.SequenceEqual("poweroff"u8)) PowerOff();
         else return false;
@@ -50,7 +50,7 @@ public static unsafe class Commands
         ConsoleOutput.Line("test msi              a device's message reaches its driver (QEMU's edu device)"u8);
         ConsoleOutput.Line("test timer            a timer comes, and in time"u8);
         ConsoleOutput.Line("test cycle NAME COUNT starts and stops a VM again and again, and counts pages"u8);
-        ConsoleOutput.Line("panic                 stops the root, to try out backtraces"u8);
+        ConsoleOutput.Line("panic [KIND]          stops the root, to try that out: stack, null, code, data"u8);
         ConsoleOutput.Line("reboot                restarts the machine"u8);
         ConsoleOutput.Line("poweroff              switches the machine off"u8);
     }
