@@ -40,6 +40,7 @@ public unsafe interface IBackend
 
     // Guest state
     static abstract ulong GetRip(VirtualProcessor* vp);
+    /// <summary>Continues there, behind an instruction that the core carried out: the interrupt shadow ends, a single-step trap is due.</summary>
     static abstract void SetRip(VirtualProcessor* vp, ulong value);
     static abstract ulong GetRflags(VirtualProcessor* vp);
     static abstract ulong GetCr0(VirtualProcessor* vp);

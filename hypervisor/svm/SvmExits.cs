@@ -167,6 +167,12 @@ public readonly unsafe partial struct SvmBackend
         ulong next = Features.NRIPS && vmcb->Control.NRIP != 0 ? vmcb->Control.NRIP : vmcb->Save.RIP + FixedLength(vmcb->Control.EXITCODE);
         if (next == vmcb->Save.RIP)
             next += GetInstructionLength(vp);
+        SetRip(vp, next);
+    }
+
+    public static void SetRip(VirtualProcessor* vp, ulong next)
+    {
+        Vmcb* vmcb = StateOf(vp);
         vmcb->Save.RIP = (vmcb->Save.EFER & EferLma) != 0 ? next : (uint)next;
         vmcb->Control.InterruptShadow &= ~InterruptState.INTERRUPT_SHADOW;
         // The processor did not see the instruction end: its single-step trap is ours to deliver. SDM 3B, "Single-Step Exception Condition".

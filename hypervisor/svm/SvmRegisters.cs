@@ -13,7 +13,6 @@ public readonly unsafe partial struct SvmBackend
     private const ulong ResetPat = 0x0007040600070406;
 
     public static ulong GetRip(VirtualProcessor* vp) => StateOf(vp)->Save.RIP;
-    public static void SetRip(VirtualProcessor* vp, ulong value) => StateOf(vp)->Save.RIP = value;
     public static ulong GetRflags(VirtualProcessor* vp) => StateOf(vp)->Save.RFLAGS;
     public static ulong GetCr0(VirtualProcessor* vp) => StateOf(vp)->Save.CR0;
     public static ulong GetCr3(VirtualProcessor* vp) => StateOf(vp)->Save.CR3;
