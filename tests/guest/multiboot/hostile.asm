@@ -335,10 +335,6 @@ device_memory:
     try {rep movsd}
     ret
 .odd:
-    mov edx, esi
-    shr edx, 12
-    cmp edx, 0xFEC00
-    je .load                    ; a device that the root emulates: it would end a VM that goes at it this way
     try {fld qword [esi]}
     try fninit
 .none:

@@ -8,6 +8,7 @@ public enum Code
     In8, In16, In32, Out8, Out16, Out32, InImmediate, OutImmediate, RepInsb, RepOutsb, RepInsd, RepOutsd, Insw, Outsw,
     Load32, Store32, StoreImmediate, LoadByte, LoadWord, Load64, LoadLow8, Exchange, And, Compare, Test, OrNothing, Lodsd, RepMovsd, PushMemory, LoadIndexed,
     Divide, Undefined, Breakpoint, StepOverCpuid, StepOverPort, DoubleFault, UserVmmCall, UserHlt,
+    UserPort, UserRdMsr, UserCpuid, StepOverLoad, StiLoad, WbInvd, RdTscP,
     StiShadow, StiCpuid, StiHlt, HltOpen, Spin,
-    AfterStepCpuid, AfterStepPort, AfterStiCpuid, UserVmmCallAt, Cpuid32,
+    AfterStepCpuid, AfterStepPort, AfterStiCpuid, AfterStepLoad, AfterStiLoad, UserVmmCallAt, Cpuid32,
 }

@@ -7,7 +7,7 @@ namespace Lamina.Guest;
 /// <summary>Filled at link time in start.asm.</summary>
 public unsafe struct Layout
 {
-    public ulong ImageStart, ImageEnd;
+    public ulong ImageStart;
     public ulong InterruptStubs, RunRecover, ProtectedRecover;
     /// <summary>One address for each of <see cref="Code"/>.</summary>
     public ulong* CodeTable;
@@ -16,6 +16,10 @@ public unsafe struct Layout
     public ulong Pages;
 
     public const ulong BytesPerStub = 16;
+    private const int PeHeaderAt = 0x3C, SizeOfImage = 24 + 56;
+
+    /// <summary>The end of the image in memory, from the PE header at its start.</summary>
+    public readonly ulong ImageEnd => ImageStart + *(uint*)(ImageStart + *(uint*)(ImageStart + PeHeaderAt) + SizeOfImage);
 
     [RuntimeImport("*", "guest_layout"), MethodImpl(MethodImplOptions.InternalCall)]
     private static extern Layout* Find();

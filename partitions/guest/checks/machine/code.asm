@@ -78,6 +78,13 @@ guest_code_table:
     entry double_fault
     entry user_vmmcall
     entry user_hlt
+    entry user_port
+    entry user_rdmsr
+    entry user_cpuid
+    entry step_over_load
+    entry sti_load
+    piece wbinvd
+    piece rdtscp
     ; interrupts
     entry sti_shadow
     entry sti_cpuid
@@ -88,6 +95,8 @@ guest_code_table:
     entry after_step_cpuid
     entry after_step_port
     entry after_sti_cpuid
+    entry after_step_load
+    entry after_sti_load
     entry user_vmmcall_at
     entry cpuid32
 
@@ -147,6 +156,37 @@ code_user_hlt:
     hlt
     ud2
 
+code_user_port:
+    enter_user .at
+.at:
+    in al, dx
+    ud2
+code_user_rdmsr:
+    enter_user .at
+.at:
+    rdmsr
+    ud2
+; CPUID is for everyone; the HLT behind it ends the piece by #GP.
+code_user_cpuid:
+    mov r12, rax
+    enter_user .at
+.at:
+    mov rax, r12
+    xor ecx, ecx
+    cpuid
+    mov r13, rbx
+    hlt
+
+code_step_over_load:
+    pushfq
+    or dword [rsp], 0x100
+    popfq
+    mov eax, [rsi]
+code_after_step_load:
+    nop
+    nop
+    ret
+
 ; An interrupt waits: the instruction after STI still comes before it.
 code_sti_shadow:
     xor eax, eax
@@ -163,6 +203,14 @@ code_sti_cpuid:
     sti
     cpuid
 code_after_sti_cpuid:
+    nop
+    cli
+    ret
+
+code_sti_load:
+    sti
+    mov eax, [rsi]
+code_after_sti_load:
     nop
     cli
     ret

@@ -101,7 +101,7 @@ gdt_operand:
 ; Matches the structure Layout (Layout.cs).
 align 8
 layout:
-    dq __ImageBase, image_end
+    dq __ImageBase
     dq guest_interrupt_stubs, guest_run_recover, guest_protected_recover, guest_code_table
     dq stack_top, fault_stack_top, nmi_stack_top, user_stack_top, ring0_stack_top
     dq pages
@@ -121,4 +121,3 @@ user_stack_top:
              resb SPARE_STACK_BYTES
 ring0_stack_top:
 pages:       resb 16 * PAGE     ; for the checks: hypercall page, SynIC pages, buffers
-image_end:

@@ -1,4 +1,6 @@
 // The local APIC: register page, interrupts to oneself, priorities, timer; then the same in x2APIC mode. SDM 3A, "APIC".
+using System.Threading;
+using Lamina.Abi;
 using Lamina.X64;
 
 namespace Lamina.Guest;
@@ -15,6 +17,8 @@ public static unsafe class ApicChecks
         RunCommon();
         Check.Run("apic.illegal-transitions"u8, &IllegalTransitions);
         Check.RunHv("apic.illegal-vector-error"u8, &IllegalVectorError);
+        Check.RunHv("apic.hypervisor-registers"u8, &HypervisorRegisters);
+        Check.RunHv("apic.eoi-assist"u8, &EoiAssist);
     }
 
     /// <summary>From here on the processor is in x2APIC mode.</summary>
@@ -28,6 +32,10 @@ public static unsafe class ApicChecks
         Check.Run("x2apic.timer-one-shot"u8, &TimerOneShot);
         Check.Run("x2apic.task-priority"u8, &TaskPriorityBlocks);
         Check.Run("x2apic.nmi"u8, &NmiOnce);
+        DeviceChecks.RunX2Apic();
+        Check.Run("x2apic.timer-periodic"u8, &TimerPeriodic);
+        Check.Run("x2apic.tsc-deadline"u8, &TscDeadline);
+        Check.RunHv("x2apic.hypervisor-registers"u8, &HypervisorRegisters);
         Check.Run("x2apic.read-only-and-reserved"u8, &X2ApicFaults);
         Check.Run("x2apic.no-way-back-to-xapic"u8, &NoWayBack);
     }
@@ -267,7 +275,7 @@ public static unsafe class ApicChecks
         ulong divided = Measure(divideBy16);
         Check.Between("undivided ticks for 100 divided ones"u8, undivided * 100 / (divided == 0 ? 1 : divided), 1500, 1700);
         if (!HvCpuid.IsPresent) return;
-        ulong hz = Instructions.RdMsr(Abi.HvMsr.HV_X64_MSR_APIC_FREQUENCY);
+        ulong hz = Instructions.RdMsr(HvMsr.HV_X64_MSR_APIC_FREQUENCY);
         Check.Between("ticks per ms"u8, undivided / 10, hz / 1000 * 97 / 100, hz / 1000 * 103 / 100);
     }
 
@@ -349,6 +357,50 @@ public static unsafe class ApicChecks
         LocalApic.Write(ApicRegisters.ErrorStatus, 0);
         Check.That((LocalApic.Read(ApicRegisters.ErrorStatus) & sendIllegalVector) != 0, "the error status does not say so"u8);
         Check.That(came, "no error interrupt"u8);
+    }
+
+    // TLFS, "APIC Registers": EOI, ICR and TPR as MSRs, in either mode.
+    private static void HypervisorRegisters()
+    {
+        if (!HvCpuid.Has(PartitionPrivileges.AccessIntrCtrlMsrs)) { Check.Skip("no privilege"u8); return; }
+        Interrupts.WithoutEoi(Middle);
+        Instructions.WrMsr(HvMsr.HV_X64_MSR_ICR, InterruptCommand.Of(DeliveryMode.Fixed, Middle).WithDestinationShorthand(InterruptCommand.Self).Value);
+        Check.That(Interrupts.Wait(Middle), "a self-IPI by HV_X64_MSR_ICR did not come"u8);
+        Check.That(LocalApic.IsBitSet(ApicRegisters.InService, Middle), "its in-service bit is clear"u8);
+        Instructions.WrMsr(HvMsr.HV_X64_MSR_EOI, 0);
+        Check.That(!LocalApic.IsBitSet(ApicRegisters.InService, Middle), "HV_X64_MSR_EOI does not end it"u8);
+        Instructions.WrMsr(HvMsr.HV_X64_MSR_TPR, 0x70);
+        Check.Equal("CR8 after HV_X64_MSR_TPR"u8, Instructions.ReadCr8(), 7);
+        Check.Equal("HV_X64_MSR_TPR"u8, Instructions.RdMsr(HvMsr.HV_X64_MSR_TPR), 0x70);
+        Instructions.WrMsr(HvMsr.HV_X64_MSR_TPR, 0);
+    }
+
+    // Where the hypervisor says that no EOI is needed, none is written, and nothing is lost by it.
+    private static void EoiAssist()
+    {
+        const uint rounds = 20;
+        *(ulong*)GuestPages.VpAssist = 0;
+        Instructions.WrMsr(HvMsr.HV_X64_MSR_VP_ASSIST_PAGE, GuestPages.VpAssist | 1);
+        Interrupts.WithoutEoi(Low);
+        Interrupts.WithoutEoi(High);
+        Interrupts.SetHook(&EndByAssist);
+        for (uint i = 1; i <= rounds; i++)
+        {
+            LocalApic.SendSelf(Low);
+            LocalApic.SendSelf(High);
+            if (!Check.That(Interrupts.Wait(High, i) && Interrupts.Wait(Low, i), "an interrupt was lost"u8)) break;
+        }
+        Instructions.WrMsr(HvMsr.HV_X64_MSR_VP_ASSIST_PAGE, 0);
+        Check.Equal("interrupts of the higher vector"u8, Interrupts.Count(High), rounds);
+        Check.Equal("interrupts of the lower vector"u8, Interrupts.Count(Low), rounds);
+        Check.That(!LocalApic.IsBitSet(ApicRegisters.InService, High) && !LocalApic.IsBitSet(ApicRegisters.InService, Low), "one is still in service"u8);
+    }
+
+    private static void EndByAssist(byte vector)
+    {
+        if (vector != Low && vector != High) return;
+        ulong* page = (ulong*)GuestPages.VpAssist;
+        if ((Interlocked.And(ref *page, ~(ulong)VpAssistPage.NoEoiRequired) & VpAssistPage.NoEoiRequired) == 0) LocalApic.EndOfInterrupt();
     }
 
     private static void SwitchToX2Apic()

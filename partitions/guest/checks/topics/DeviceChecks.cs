@@ -22,6 +22,14 @@ public static unsafe class DeviceChecks
         Check.Run("ioapic.uart-edge"u8, &UartEdge);
         Check.Run("ioapic.uart-level"u8, &UartLevel);
         Check.Run("ioapic.masked"u8, &MaskedPin);
+        Check.Run("ioapic.string-page-fault"u8, &StringPageFault);
+    }
+
+    /// <summary>The same with the local APIC in x2APIC mode.</summary>
+    public static void RunX2Apic()
+    {
+        Check.Run("x2apic.ioapic-edge"u8, &UartEdge);
+        Check.Run("x2apic.ioapic-level"u8, &UartLevel);
     }
 
     private static void Tables()
@@ -195,5 +203,18 @@ public static unsafe class DeviceChecks
         Instructions.Out8(Serial.InterruptEnable, 0);
         Unroute();
         Check.Equal("interrupts"u8, Interrupts.Count(Vector), 0);
+    }
+
+    // From the device to a page that is not mapped: the guest's own page fault.
+    private static void StringPageFault()
+    {
+        Alias.Begin();
+        ulong address = Alias.Map(0, GuestPages.Buffer);
+        RunState state = new() { Rsi = IoApicBase, Rdi = address + 4096, Rcx = 1 };
+        state.Run(Code.RepMovsd);
+        Alias.End();
+        Check.Faulted("REP MOVSD"u8, state, ExceptionVector.PF);
+        Check.Equal("CR2"u8, state.FaultCr2, address + 4096);
+        Check.Equal("RCX"u8, state.Rcx, 1);
     }
 }

@@ -18,6 +18,10 @@ public static unsafe class ExceptionChecks
         Check.Run("exception.non-canonical"u8, &NonCanonical);
         Check.Run("exception.single-step-cpuid"u8, &SingleStepCpuid);
         Check.Run("exception.single-step-port"u8, &SingleStepPort);
+        Check.Run("exception.single-step-device"u8, &SingleStepDevice);
+        Check.Run("exception.single-step-apic-page"u8, &SingleStepApicPage);
+        Check.Run("exception.user-mode"u8, &UserMode);
+        Check.Run("exception.rare-instructions"u8, &RareInstructions);
         Check.Run("exception.double-fault"u8, &DoubleFault);
         Check.Run("exception.halt-in-user-mode"u8, &HaltInUserMode);
         Check.Run("exception.data-breakpoint"u8, &DataBreakpoint);
@@ -77,11 +81,15 @@ public static unsafe class ExceptionChecks
 
     private static void SingleStepPort() => SingleStep(Code.StepOverPort, Code.AfterStepPort);
 
-    private static void SingleStep(Code code, Code after)
+    private static void SingleStepDevice() => SingleStep(Code.StepOverLoad, Code.AfterStepLoad, 0xFEC00000);
+
+    private static void SingleStepApicPage() => SingleStep(Code.StepOverLoad, Code.AfterStepLoad, ApicBase.DefaultAddress + ApicRegisters.LocalApicVersion);
+
+    private static void SingleStep(Code code, Code after, ulong address = 0)
     {
         const ulong singleStep = 1 << 14;
         Instructions.WriteDr6(0xFFFF0FF0);
-        RunState state = new() { Rdx = Serial.Scratch };
+        RunState state = new() { Rdx = Serial.Scratch, Rsi = address };
         state.Run(code);
         ulong dr6 = Instructions.ReadDr6();
         Instructions.WriteDr6(0xFFFF0FF0);
@@ -103,6 +111,32 @@ public static unsafe class ExceptionChecks
         RunState state = new() { Rdi = Layout.Instance->UserStackTop };
         state.Run(Code.UserHlt);
         Check.Faulted("HLT at CPL 3"u8, state, ExceptionVector.GP);
+    }
+
+    private static void UserMode()
+    {
+        ulong stack = Layout.Instance->UserStackTop;
+        RunState state = new() { Rdi = stack, Rcx = Msr.IA32_APIC_BASE };
+        state.Run(Code.UserRdMsr);
+        Check.Faulted("RDMSR at CPL 3"u8, state, ExceptionVector.GP);
+        state = new() { Rdi = stack, Rax = 0 };
+        state.Run(Code.UserCpuid);
+        Check.Faulted("HLT at CPL 3 after CPUID"u8, state, ExceptionVector.GP);
+        Check.Equal("EBX of CPUID at CPL 3"u8, state.R13, CpuidLeafValue.Read(0).Ebx);
+    }
+
+    private static void RareInstructions()
+    {
+        RunState state = new();
+        state.Run(Code.WbInvd);
+        Check.Returned("WBINVD"u8, state);
+        if ((CpuidLeafValue.Read(0x80000001).Edx & 1 << 27) == 0) return;
+        ulong before = Instructions.RdTsc();
+        state = new();
+        state.Run(Code.RdTscP);
+        Check.Returned("RDTSCP"u8, state);
+        ulong tsc = (uint)state.Rax | state.Rdx << 32;
+        Check.That(tsc >= before && tsc - before < Clock.Ticks(2000), "RDTSCP does not agree with RDTSC"u8);
     }
 
     private static void DataBreakpoint()

@@ -18,6 +18,8 @@ public static unsafe class HltChecks
         Check.RunHv("hlt.guest-idle-register"u8, &GuestIdle);
         Check.Run("shadow.sti"u8, &StiShadow);
         Check.Run("shadow.sti-before-cpuid"u8, &StiBeforeCpuid);
+        Check.Run("shadow.sti-before-device"u8, &StiBeforeDevice);
+        Check.Run("shadow.sti-before-apic-page"u8, &StiBeforeApicPage);
     }
 
     private static void WakesByApicTimer()
@@ -102,5 +104,22 @@ public static unsafe class HltChecks
         state.Run(Code.StiCpuid);
         Check.Equal("interrupts"u8, Interrupts.Count(Vector), 1);
         Check.Equal("RIP when the interrupt came"u8, Interrupts.LastRip, RunState.AddressOf(Code.AfterStiCpuid));
+    }
+
+    private static void StiBeforeDevice() => StiBeforeLoad(0xFEC00000);
+
+    private static void StiBeforeApicPage()
+    {
+        if (LocalApic.IsX2Apic) Check.Skip("in x2APIC mode"u8);
+        else StiBeforeLoad(ApicBase.DefaultAddress + ApicRegisters.LocalApicVersion);
+    }
+
+    private static void StiBeforeLoad(ulong address)
+    {
+        LocalApic.SendSelf(Vector);
+        RunState state = new() { Rsi = address };
+        state.Run(Code.StiLoad);
+        Check.Equal("interrupts"u8, Interrupts.Count(Vector), 1);
+        Check.Equal("RIP when the interrupt came"u8, Interrupts.LastRip, RunState.AddressOf(Code.AfterStiLoad));
     }
 }

@@ -23,6 +23,8 @@ public static unsafe class PortChecks
         Check.Run("port.rep-insb-backwards"u8, &RepInsbBackwards);
         Check.Run("port.rep-count-zero"u8, &RepCountZero);
         Check.Run("port.rep-insb-page-fault"u8, &RepInsbPageFault);
+        Check.Run("port.rep-insb-through-page-tables"u8, &RepInsbThroughPageTables);
+        Check.Run("port.user-mode"u8, &UserMode);
         Check.Run("port.rep-insd-unclaimed"u8, &RepInsdUnclaimed);
         Check.Run("port.insw-outsw"u8, &InswOutsw);
     }
@@ -168,6 +170,34 @@ public static unsafe class PortChecks
         Check.Equal("CR2"u8, state.FaultCr2, firstUnmapped);
         Check.Equal("RCX"u8, state.Rcx, 5);
         Check.Equal("error code"u8, state.ErrorCode, 2);
+    }
+
+    // Two pages that are neighbours only to the guest, and behind them none: the fault comes in the middle.
+    private static void RepInsbThroughPageTables()
+    {
+        Fill(0);
+        Alias.Begin();
+        ulong address = Alias.Map(0, GuestPages.Buffer + 4096);
+        Alias.Map(1, GuestPages.Buffer);
+        Instructions.Out8(Serial.Scratch, 0xE7);
+        RunState state = new() { Rcx = 4096 + 10, Rdx = Serial.Scratch, Rdi = address + 4096 - 6 };
+        state.Run(Code.RepInsb);
+        Alias.End();
+        Check.Faulted("REP INSB"u8, state, ExceptionVector.PF);
+        Check.Equal("CR2"u8, state.FaultCr2, address + 8192);
+        Check.Equal("RCX"u8, state.Rcx, 4);
+        Check.Equal("RDI"u8, state.Rdi, address + 8192);
+        Check.Equal("the byte before"u8, Buffer[8192 - 7], 0);
+        for (int i = 0; i < 6; i++) Check.Equal("a byte of the first page"u8, Buffer[8192 - 6 + i], 0xE7);
+        for (int i = 0; i < 4096; i++) Check.Equal("a byte of the second page"u8, Buffer[i], 0xE7);
+    }
+
+    // No I/O permission in the TSS: the fault comes before anyone is asked.
+    private static void UserMode()
+    {
+        RunState state = new() { Rdx = Serial.Scratch, Rdi = Layout.Instance->UserStackTop };
+        state.Run(Code.UserPort);
+        Check.Faulted("IN at CPL 3"u8, state, ExceptionVector.GP);
     }
 
     private static void RepInsdUnclaimed()
