@@ -8,7 +8,7 @@ namespace Lamina.Hypervisor.Core;
 public static unsafe class CpuidPolicy
 {
     // Leaf 1, ECX and EDX. SDM 2A, "CPUID".
-    private const uint EcxMonitor = 1 << 3, EcxVmx = 1 << 5, EcxSmx = 1 << 6, EcxEst = 1 << 7, EcxTm2 = 1 << 8, EcxPdcm = 1 << 15, EcxX2Apic = 1 << 21,
+    private const uint EcxMonitor = 1 << 3, EcxVmx = 1 << 5, EcxSmx = 1 << 6, EcxEst = 1 << 7, EcxTm2 = 1 << 8, EcxCx16 = 1 << 13, EcxPdcm = 1 << 15, EcxX2Apic = 1 << 21,
         EcxTscDeadline = 1 << 24, EcxXsave = 1 << 26, EcxOsxsave = 1 << 27, EcxHypervisor = 1u << 31;
     private const uint EdxHtt = 1 << 28, EdxAcpi = 1 << 22, EdxDs = 1 << 21, EdxTm = 1 << 29, EdxPbe = 1u << 31;
     // Leaf 7: what needs a switch of state that the core does not make, or controls that it keeps.
@@ -29,7 +29,7 @@ public static unsafe class CpuidPolicy
     public const uint MaximumLeaf = 0x40000006;
 
     private static ulong xcr0Mask;
-    private static bool hasTscAux, hasInvariantTsc, tscAuxKnown;
+    private static bool hasTscAux, hasInvariantTsc, tscAuxKnown, hidesCx16;
 
     public static bool HasTscAux
     {
@@ -56,6 +56,7 @@ public static unsafe class CpuidPolicy
             xcr0Mask = SupportedXcr0 & ((ulong)registers[3] << 32 | registers[0]);
         }
         hasInvariantTsc = Preflight.HasLeafBit(0x80000007, 3, 1 << 8);
+        hidesCx16 = Preflight.IsEmulatedByTcg;
     }
 
     /// <summary>What is exchanged between virtual processors, and what a guest may set in XCR0; 0 without XSAVE.</summary>
@@ -103,6 +104,9 @@ public static unsafe class CpuidPolicy
                 r[1] = r[1] & 0x0000FFFF | vp->Index << 24 | vp->Partition->VpCount << 16;
                 r[2] &= ~(EcxMonitor | EcxVmx | EcxSmx | EcxEst | EcxTm2 | EcxPdcm | EcxOsxsave);
                 r[2] |= EcxX2Apic | EcxTscDeadline | EcxHypervisor;
+                // TCG up to 7.2 leaves garbage in RFLAGS behind CMPXCHG16B; an exit saves it, and the guest goes on with IF or TF set.
+                if (hidesCx16)
+                    r[2] &= ~EcxCx16;
                 if ((TBackend.GetCr4(vp) & Cr4Osxsave) != 0)
                     r[2] |= EcxOsxsave;
                 r[3] &= ~(EdxHtt | EdxAcpi | EdxDs | EdxTm | EdxPbe);
