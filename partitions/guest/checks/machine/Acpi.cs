@@ -74,13 +74,14 @@ public static unsafe class PmTimer
     /// <summary>Ticks of the timer between two readings.</summary>
     public static uint Elapsed(uint from, uint to) => (to - from) & Mask;
 
-    /// <summary>TSC ticks per second, measured for so many milliseconds.</summary>
+    private static ulong ReadWide() => Read();
+
+    /// <summary>TSC ticks per second, measured for so many milliseconds; 0: the timer stands still.</summary>
     public static ulong MeasureTsc(ulong milliseconds)
     {
-        uint want = (uint)(Hz * milliseconds / 1000), passed = 0;
-        uint start = Read();
-        ulong tsc = Instructions.RdTsc();
-        for (int i = 0; i < 10_000_000 && passed < want; i++) passed = Elapsed(start, Read());
-        return passed < want ? 0 : (Instructions.RdTsc() - tsc) * Hz / passed;
+        uint want = (uint)(Hz * milliseconds / 1000), start = (uint)Clock.ReadTogether(&ReadWide, out ulong first);
+        for (int i = 0; i < 10_000_000 && Elapsed(start, Read()) < want; i++) { }
+        uint passed = Elapsed(start, (uint)Clock.ReadTogether(&ReadWide, out ulong last));
+        return passed < want ? 0 : (last - first) * Hz / passed;
     }
 }

@@ -4,7 +4,7 @@ using Lamina.X64;
 
 namespace Lamina.Guest;
 
-public static class Clock
+public static unsafe class Clock
 {
     /// <summary>How long a check waits for what must come, in ms: emulators on busy machines are slow, and waiting ends early.</summary>
     public const ulong Patience = 3000;
@@ -31,6 +31,26 @@ public static class Clock
         while (Instructions.RdTsc() - start < limit) Instructions.Pause();
     }
 
+    /// <summary>
+    /// Reads another clock and the TSC at one time. A processor that others use, too, may pause between two readings: of up to
+    /// twenty pairs the closest counts.
+    /// </summary>
+    public static ulong ReadTogether(delegate*<ulong> read, out ulong tsc)
+    {
+        ulong best = ulong.MaxValue, value = 0, close = TicksOfMicroseconds(20);
+        tsc = 0;
+        for (int i = 0; i < 20 && best > close; i++)
+        {
+            ulong before = Instructions.RdTsc(), now = read(), distance = Instructions.RdTsc() - before;
+            if (distance >= best) continue;
+            best = distance;
+            value = now;
+            tsc = before + distance / 2;
+        }
+        return value;
+    }
+
     /// <summary>The hypervisor's reference counter, 100 ns.</summary>
     public static ulong Reference => Instructions.RdMsr(HvMsr.HV_X64_MSR_TIME_REF_COUNT);
+    public static ulong ReadReference() => Reference;
 }

@@ -89,9 +89,10 @@ public static unsafe class TimeChecks
     private static void TscFrequency()
     {
         ulong hz = Instructions.RdMsr(HvMsr.HV_X64_MSR_TSC_FREQUENCY);
-        ulong reference = Clock.Reference, tsc = Instructions.RdTsc();
+        ulong reference = Clock.ReadTogether(&Clock.ReadReference, out ulong tsc);
         Clock.Spin(20_000);
-        ulong passed = Clock.Reference - reference, ticks = Instructions.RdTsc() - tsc;
+        ulong passed = Clock.ReadTogether(&Clock.ReadReference, out ulong ticks) - reference;
+        ticks -= tsc;
         ulong measured = ticks * 10_000 / passed; // kHz
         Check.Between("kHz by the counter"u8, measured, hz / 1000 * 99 / 100, hz / 1000 * 101 / 100);
     }
