@@ -68,10 +68,13 @@ public static unsafe class Clock
     public static ulong ReferenceTime(Partition* partition) => partition->Time.FromTsc(Instructions.RdTsc() + partition->TscOffset);
 
     /// <summary>The first host TSC value at which a partition's reference time is at least <paramref name="reference"/>; MaxValue for never.</summary>
-    public static ulong ToTsc(Partition* partition, ulong reference)
+    public static ulong ToTsc(Partition* partition, ulong reference, ulong now)
     {
         ulong guest = partition->Time.ToTsc(reference);
-        return guest == Synic.ReferenceTime.Never ? ulong.MaxValue : guest - partition->TscOffset;
+        // A guest whose counter wraps has reference time run backwards: what the two disagree upon never comes, rather than at once and for ever.
+        if (guest <= now + partition->TscOffset && partition->Time.FromTsc(now + partition->TscOffset) < reference)
+            return ulong.MaxValue;
+        return GuestDeadline.ToHost(guest, partition->TscOffset, now);
     }
 
     public static void Report()

@@ -11,9 +11,9 @@ public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
     {
         ulong deadline = ulong.MaxValue;
         if (vp->Apic.TryGetDeadline(out ulong guestTsc))
-            deadline = guestTsc - vp->TscOffset;
+            deadline = GuestDeadline.ToHost(guestTsc, vp->TscOffset, Instructions.RdTsc());
         if (vp->SyntheticTimers.TryGetDeadline(out ulong reference))
-            deadline = Math.Min(deadline, Clock.ToTsc(vp->Partition, reference));
+            deadline = Math.Min(deadline, Clock.ToTsc(vp->Partition, reference, Instructions.RdTsc()));
         LogicalProcessor* processor = LogicalProcessor.Current;
         bool changed = deadline == ulong.MaxValue ? processor->Timers.Disarm(&vp->Timer) : processor->Timers.Arm(&vp->Timer, deadline);
         if (changed)

@@ -70,3 +70,19 @@ public unsafe struct TimerQueue
         entry->armed = false;
     }
 }
+
+/// <summary>A guest's deadline on the host's counter.</summary>
+public static class GuestDeadline
+{
+    /// <summary>
+    /// The host TSC at which a guest's counter (host + <paramref name="offset"/>) reaches a value: <paramref name="now"/> for one that it has
+    /// passed, MaxValue for one that the host's counter never comes to.
+    /// </summary>
+    // By distance from now: a guest sets its counter to whatever it likes, and a difference of absolute values may wrap into the past.
+    public static ulong ToHost(ulong guestTsc, ulong offset, ulong now)
+    {
+        ulong guestNow = now + offset;
+        ulong distance = guestTsc > guestNow ? guestTsc - guestNow : 0;
+        return guestTsc == ulong.MaxValue || distance >= ulong.MaxValue - now ? ulong.MaxValue : now + distance;
+    }
+}

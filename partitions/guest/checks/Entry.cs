@@ -36,6 +36,7 @@ public static unsafe class Entry
         SynicChecks.Run();
         SyntheticTimerChecks.Run();
         RegisterChecks.Run();
+        HostileChecks.Run();
         ApicChecks.RunX2Apic();
         HypercallChecks.RunLast();
         Check.Summary();

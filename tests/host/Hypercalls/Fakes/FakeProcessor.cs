@@ -92,10 +92,7 @@ namespace Lamina.Hypervisor.Core
         public static ulong FromMicroseconds(ulong microseconds) => TscHz / 1_000_000 * microseconds;
         public static uint ToApicTicks(ulong tscTicks) => 1;
         public static ulong ReferenceTime(Partition* partition) => partition->Time.FromTsc(X64.Instructions.RdTsc() + partition->TscOffset);
-        public static ulong ToTsc(Partition* partition, ulong reference)
-        {
-            ulong guest = partition->Time.ToTsc(reference);
-            return guest == Synic.ReferenceTime.Never ? ulong.MaxValue : guest - partition->TscOffset;
-        }
+        public static ulong ToTsc(Partition* partition, ulong reference, ulong now) =>
+            GuestDeadline.ToHost(partition->Time.ToTsc(reference), partition->TscOffset, now);
     }
 }
