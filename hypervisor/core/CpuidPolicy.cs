@@ -12,14 +12,14 @@ public static unsafe class CpuidPolicy
         EcxTscDeadline = 1 << 24, EcxXsave = 1 << 26, EcxOsxsave = 1 << 27, EcxHypervisor = 1u << 31;
     private const uint EdxHtt = 1 << 28, EdxAcpi = 1 << 22, EdxDs = 1 << 21, EdxTm = 1 << 29, EdxPbe = 1u << 31;
     // Leaf 7: what needs a switch of state that the core does not make, or controls that it keeps.
-    private const uint Leaf7EbxTscAdjust = 1 << 1, Leaf7EbxSgx = 1 << 2, Leaf7EbxRdtM = 1 << 12, Leaf7EbxRdtA = 1 << 15, Leaf7EbxPt = 1 << 25;
+    private const uint Leaf7EbxTscAdjust = 1 << 1, Leaf7EbxSgx = 1 << 2, Leaf7EbxMpx = 1 << 14, Leaf7EbxRdtM = 1 << 12, Leaf7EbxRdtA = 1 << 15, Leaf7EbxPt = 1 << 25;
     private const uint Leaf7EcxOspke = 1 << 4, Leaf7EcxPku = 1 << 3, Leaf7EcxWaitpkg = 1 << 5, Leaf7EcxCetSs = 1 << 7, Leaf7EcxRdpid = 1 << 22, Leaf7EcxKeyLocker = 1 << 23;
     private const uint Leaf7EcxLa57 = 1 << 16;
     private const uint Leaf7EdxSpecCtrl = 1u << 26, Leaf7EdxStibp = 1u << 27, Leaf7EdxL1dFlush = 1u << 28, Leaf7EdxArchCapabilities = 1u << 29,
         Leaf7EdxCoreCapabilities = 1u << 30, Leaf7EdxSsbd = 1u << 31, Leaf7EdxCetIbt = 1 << 20, Leaf7EdxHybrid = 1 << 15, Leaf7EdxAmx = 1 << 22 | 1 << 24 | 1 << 25,
         Leaf7EdxUintr = 1 << 5, Leaf7EdxArchLbr = 1 << 19, Leaf7EdxPconfig = 1 << 18;
-    private const uint ExtEcxSvm = 1 << 2, ExtEcxExtApic = 1 << 3, ExtEcxIbs = 1 << 10, ExtEcxSkinit = 1 << 12, ExtEcxWdt = 1 << 13, ExtEcxLwp = 1 << 15,
-        ExtEcxTopology = 1 << 22, ExtEcxPerfCore = 1 << 23, ExtEcxPerfNb = 1 << 24, ExtEcxPerfLlc = 1 << 28, ExtEcxMwaitx = 1 << 29;
+    private const uint ExtEcxSvm = 1 << 2, ExtEcxExtApic = 1 << 3, ExtEcxOsvw = 1 << 9, ExtEcxIbs = 1 << 10, ExtEcxSkinit = 1 << 12, ExtEcxWdt = 1 << 13, ExtEcxLwp = 1 << 15,
+        ExtEcxTopology = 1 << 22, ExtEcxPerfCore = 1 << 23, ExtEcxPerfNb = 1 << 24, ExtEcxDataBreakpoint = 1 << 26, ExtEcxPerfTsc = 1 << 27, ExtEcxPerfLlc = 1 << 28, ExtEcxMwaitx = 1 << 29;
     private const uint ExtEdxRdtscp = 1 << 27;
     private const uint Cr4Osxsave = 1 << 18, Cr4Pke = 1 << 22;
 
@@ -126,7 +126,7 @@ public static unsafe class CpuidPolicy
                 r[1] = r[2] = r[3] = 0;
                 break;
             case 7 when subleaf == 0:
-                r[1] &= ~(Leaf7EbxSgx | Leaf7EbxRdtM | Leaf7EbxRdtA | Leaf7EbxPt);
+                r[1] &= ~(Leaf7EbxSgx | Leaf7EbxMpx | Leaf7EbxRdtM | Leaf7EbxRdtA | Leaf7EbxPt);
                 r[1] |= Leaf7EbxTscAdjust;
                 r[2] &= ~(Leaf7EcxOspke | Leaf7EcxWaitpkg | Leaf7EcxCetSs | Leaf7EcxKeyLocker | Leaf7EcxLa57);
                 if ((TBackend.GetCr4(vp) & Cr4Pke) != 0)
@@ -145,18 +145,24 @@ public static unsafe class CpuidPolicy
                 ExtendedState(subleaf, r);
                 break;
             case 0x80000001:
-                r[2] &= ~(ExtEcxSvm | ExtEcxExtApic | ExtEcxIbs | ExtEcxSkinit | ExtEcxWdt | ExtEcxLwp | ExtEcxTopology | ExtEcxPerfCore | ExtEcxPerfNb | ExtEcxPerfLlc | ExtEcxMwaitx);
+                r[2] &= ~(ExtEcxSvm | ExtEcxExtApic | ExtEcxOsvw | ExtEcxDataBreakpoint | ExtEcxPerfTsc | ExtEcxIbs | ExtEcxSkinit | ExtEcxWdt | ExtEcxLwp | ExtEcxTopology | ExtEcxPerfCore | ExtEcxPerfNb | ExtEcxPerfLlc | ExtEcxMwaitx);
                 break;
             case 0x80000007:
                 r[0] = r[1] = r[2] = 0;
                 r[3] &= 1 << 8; // invariant TSC
                 break;
             case 0x80000008:
-                r[1] &= ~(1u << 12 | 1u << 14 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 18 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 4); // prediction controls, RDPRU
+                // What needs no register and no permission: CLZERO, XSAVEERPTR, WBNOINVD, EferLmsleUnsupported. INVLPGB, MCOMMIT, RDPRU and
+                // the prediction controls need either.
+                r[1] &= 1u << 0 | 1u << 2 | 1u << 9 | 1u << 20;
                 r[2] = vp->Partition->VpCount - 1;
                 break;
+            case 0x80000021:
+                r[0] &= 1u << 0 | 1u << 2 | 1u << 6; // NoNestedDataBp, LfenceAlwaysSerializing, NullSelectorClearsBase; the others are EFER bits and MSRs
+                r[1] = r[2] = r[3] = 0;
+                break;
             case 0x8000000A:
-            case 0x8000001B: case 0x8000001C: case 0x8000001D: case 0x8000001E: case 0x8000001F: case 0x80000020: case 0x80000022: case 0x80000026:
+            case 0x8000001B: case 0x8000001C: case 0x8000001D: case 0x8000001E: case 0x8000001F: case 0x80000020: case 0x80000022: case 0x80000023: case 0x80000025: case 0x80000026:
                 r[0] = r[1] = r[2] = r[3] = 0;
                 break;
         }
@@ -184,8 +190,10 @@ public static unsafe class CpuidPolicy
         }
         else if (subleaf == 1)
         {
-            r[0] &= 0b0111; // XSAVEOPT, XSAVEC, XGETBV(1); supervisor states are not switched
-            r[1] = 0; r[2] = 0; r[3] = 0;
+            // XSAVEOPT, XSAVEC, XGETBV(1); supervisor states are not switched. EBX is the size that XSAVEC needs.
+            r[0] &= 0b0111;
+            r[1] = (r[0] & 0b0010) != 0 ? r[1] : 0;
+            r[2] = 0; r[3] = 0;
         }
         else if (subleaf >= 64 || (xcr0Mask >> (int)subleaf & 1) == 0)
             r[0] = r[1] = r[2] = r[3] = 0;
