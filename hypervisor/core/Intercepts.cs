@@ -48,8 +48,16 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         if (vp->Partition->IsRoot)
             StopRoot(vp);
         vp->InterceptCount++;
+        Withdraw(vp);
         Scheduler<TBackend>.Suspend(vp, SuspendReason.Intercept);
         Messages<TBackend>.Enqueue(Parent, SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->Intercept);
+    }
+
+    /// <summary>Takes back a message that still waits for the parent's slot.</summary>
+    public static void Withdraw(VirtualProcessor* vp)
+    {
+        if (vp->Intercept.IsQueued)
+            Parent->Synic.Withdraw(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->Intercept);
     }
 
     private static void StopRoot(VirtualProcessor* vp)

@@ -80,8 +80,7 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         DeviceInterrupts.UnmapAll(vp);
         // Its own notices may wait for a slot of the parent, and messages of ports for a slot of its own.
         VirtualProcessor* parent = Partitions.Root->GetVp(0);
-        if (vp->Intercept.IsQueued)
-            parent->Synic.Withdraw(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->Intercept);
+        Intercepts<TBackend>.Withdraw(vp);
         if (vp->EoiNotice.IsQueued)
             parent->Synic.Withdraw(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->EoiNotice);
         vp->Synic.Reset();

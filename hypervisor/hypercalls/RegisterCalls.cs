@@ -133,9 +133,14 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
         if (value > 1)
             return HvStatus.HV_STATUS_INVALID_PARAMETER;
         if (value == 1)
+        {
             Scheduler<TBackend>.Suspend(vp, reason);
-        else
-            Scheduler<TBackend>.Resume(vp, reason);
+            return HvStatus.HV_STATUS_SUCCESS;
+        }
+        // A message that the parent has not seen yet is void with its intercept: the next one needs its place.
+        if (reason == SuspendReason.Intercept)
+            Intercepts<TBackend>.Withdraw(vp);
+        Scheduler<TBackend>.Resume(vp, reason);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 
