@@ -17,7 +17,11 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
     {
         if (!isFetch && !inPageTable && vp->Apic.IsXApic && (gpa & ~PageMask) == vp->Apic.BaseAddress)
         {
-            ApicPage(vp, (uint)(gpa & PageMask));
+            // An interrupt's or exception's own access, to a stack or table in the page: there is no instruction to be carried out.
+            if (TBackend.HasPendingInjection(vp))
+                TBackend.InjectException(vp, GeneralProtection, true, 0);
+            else
+                ApicPage(vp, (uint)(gpa & PageMask));
             return;
         }
         if (vp->Partition->IsRoot && RootPartition<TBackend>.TryMapOnTouch(gpa))

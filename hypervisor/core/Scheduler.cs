@@ -123,8 +123,8 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
                 if (processor->Loaded != null)
                     TBackend.Leave(processor->Loaded);
                 processor->Loaded = vp;
+                TBackend.Enter(vp);
             }
-            TBackend.Enter(vp);
             return vp;
         }
     }

@@ -97,7 +97,6 @@ public readonly unsafe partial struct SvmBackend : IBackend
         control->Intercept2 = VmcbIntercept2.VMRUN | VmcbIntercept2.VMMCALL | VmcbIntercept2.VMLOAD | VmcbIntercept2.VMSAVE | VmcbIntercept2.STGI
             | VmcbIntercept2.CLGI | VmcbIntercept2.SKINIT | VmcbIntercept2.MONITOR | VmcbIntercept2.MWAIT | VmcbIntercept2.XSETBV | VmcbIntercept2.RDPRU
             | (vp->Partition->IsRoot ? 0 : VmcbIntercept2.WBINVD);
-        control->InterceptExceptions = vp->Partition->ExceptionIntercepts | 1u << 18; // #MC is the machine's, never a guest's
         control->IOPM_BASE_PA = Shared.IoPermissions;
         control->MSRPM_BASE_PA = Shared.MsrPermissions;
         control->NP_ENABLE = NestedPagingControl.NP_ENABLE;
@@ -105,12 +104,14 @@ public readonly unsafe partial struct SvmBackend : IBackend
         control->V_INTR = new VirtualInterruptControl(0).WithV_INTR_MASKING(true);
         control->TSC_OFFSET = vp->TscOffset;
         ResetVp(vp);
+        UpdateExceptionIntercepts(vp);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 
     public static void Run(VirtualProcessor* first)
     {
         Enter(first);
+        PrepareAddressSpace(first);
         EnterLoop(first);
     }
 
@@ -157,6 +158,5 @@ public readonly unsafe partial struct SvmBackend : IBackend
         Instructions.WriteDr3(vp->DebugAddress[3]);
         if (CpuidPolicy.HasTscAux)
             Instructions.WrMsr(HostMsr.TSC_AUX, vp->TscAux);
-        PrepareAddressSpace(vp);
     }
 }

@@ -7,17 +7,54 @@ namespace Lamina.Hypervisor.Svm;
 public readonly unsafe partial struct SvmBackend
 {
     private const ulong RflagsIf = 1 << 9;
-    private const byte DoubleFault = 8, PageFault = 14;
+    private const byte Breakpoint = 3, Overflow = 4, DoubleFault = 8, PageFault = 14;
     private const ushort Cr8Bit = 1 << 8;
+    private const ulong Dr6Breakpoints = 0xF;
 
-    public static void UpdateExceptionIntercepts(VirtualProcessor* vp) =>
-        StateOf(vp)->Control.InterceptExceptions = vp->Partition->ExceptionIntercepts | 1u << 18; // #MC, as from the start
+    /// <summary>
+    /// #DB and #AC, whose delivery can raise the same exception again without end: the processor takes no interrupt meanwhile and would be
+    /// lost to everybody else. Intercepted, each round is an exit.
+    /// </summary>
+    private const uint RecursiveExceptions = 1u << Debug | 1u << AlignmentCheck;
+
+    public static void UpdateExceptionIntercepts(VirtualProcessor* vp)
+    {
+        uint vectors = vp->Partition->ExceptionIntercepts | 1u << 18; // #MC is the machine's, never a guest's
+        if (!vp->Partition->IsRoot)
+            vectors |= RecursiveExceptions;
+        if (vp->Stepping != SteppingReason.None)
+            vectors |= 1u << Debug;
+        StateOf(vp)->Control.InterceptExceptions = vectors;
+    }
+
+    /// <summary>An event whose delivery the exit cut off is delivered again.</summary>
+    private static void TakeCutOffEvent(Vmcb* vmcb)
+    {
+        EventInjection cutOff = vmcb->Control.EXITINTINFO;
+        // INTn, INT3 and INTO: RIP is still theirs, and they are carried out again.
+        bool isInstruction = cutOff.TYPE == EventInjection.SoftwareInterrupt || cutOff.TYPE == EventInjection.Exception && cutOff.VECTOR is Breakpoint or Overflow;
+        // TCG calls everything else an exception, and refuses vectors that none has.
+        if (cutOff.TYPE == EventInjection.Exception && cutOff.VECTOR == 2)
+            cutOff = EventInjection.ForNmi();
+        else if (cutOff.TYPE == EventInjection.Exception && cutOff.VECTOR >= 31)
+            cutOff = EventInjection.ForInterrupt(cutOff.VECTOR);
+        if (!isInstruction)
+            vmcb->Control.EVENTINJ = cutOff;
+        // The guest has run no instruction since its entry, and may not at the next: physical interrupts are let in here, or never.
+        OpenInterruptWindow();
+    }
 
     public static void InjectException(VirtualProcessor* vp, byte vector, bool hasErrorCode, uint errorCode)
     {
         Vmcb* vmcb = StateOf(vp);
         EventInjection pending = vmcb->Control.EVENTINJ;
         // SDM 3A, "Interrupt 8—Double Fault Exception (#DF)". Any other exception that waited comes again when its instruction does.
+        if (pending.Valid && pending.TYPE == EventInjection.Exception && pending.VECTOR == DoubleFault && (IsContributory(vector) || vector == PageFault))
+        {
+            vmcb->Control.EVENTINJ = EventInjection.None;
+            Intercepts<SvmBackend>.UnrecoverableException(vp);
+            return;
+        }
         if (pending.Valid && pending.TYPE == EventInjection.Exception
             && (IsContributory(pending.VECTOR) && IsContributory(vector) || pending.VECTOR == PageFault && (IsContributory(vector) || vector == PageFault)))
         {
@@ -79,6 +116,24 @@ public readonly unsafe partial struct SvmBackend
             Step(vp, SteppingReason.Iret);
     }
 
+    /// <summary>
+    /// Another exit than the step's own trap. Of the instruction's own making: it is carried out here, or later, and the step is taken back.
+    /// </summary>
+    private static void InterruptStep(VirtualProcessor* vp, ulong exitCode)
+    {
+        if (exitCode is SvmExitCode.VMEXIT_INTR or SvmExitCode.VMEXIT_NMI or SvmExitCode.VMEXIT_SMI or SvmExitCode.VMEXIT_EXCP0 + Debug)
+            return;
+        Vmcb* vmcb = StateOf(vp);
+        if (!vp->SteppedTrapFlag)
+            vmcb->Save.RFLAGS &= ~RflagsTf;
+        // An IRET that did not come to its end leaves NMIs masked.
+        if (vp->Stepping == SteppingReason.Iret)
+            vmcb->Control.Intercept1 |= VmcbIntercept1.IRET;
+        vp->Stepping = SteppingReason.None;
+        UpdateExceptionIntercepts(vp);
+        vp->Work |= EntryWork.Nmi;
+    }
+
     /// <summary>The #DB that ends a step of ours; false when the trap is the guest's own.</summary>
     private static bool TryEndStep(VirtualProcessor* vp)
     {
@@ -92,7 +147,7 @@ public readonly unsafe partial struct SvmBackend
             vmcb->Save.RFLAGS &= ~RflagsTf;
             vmcb->Save.DR6 &= ~Dr6Bs;
         }
-        bool pass = vp->SteppedTrapFlag;
+        bool pass = vp->SteppedTrapFlag || (vmcb->Save.DR6 & Dr6Breakpoints) != 0;
         vp->Stepping = SteppingReason.None;
         UpdateExceptionIntercepts(vp);
         vp->Work |= EntryWork.Nmi;

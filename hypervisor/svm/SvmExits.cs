@@ -11,8 +11,8 @@ namespace Lamina.Hypervisor.Svm;
 
 public readonly unsafe partial struct SvmBackend
 {
-    private const byte Debug = 1, InvalidOpcode = 6, GeneralProtection = 13;
-    private const ulong RflagsTf = 1 << 8, Dr6Bs = 1 << 14;
+    private const byte Debug = 1, InvalidOpcode = 6, GeneralProtection = 13, AlignmentCheck = 17;
+    private const ulong RflagsTf = 1 << 8, Dr6Bs = 1 << 14, Dr7Gd = 1 << 13;
 
     /// <summary>Called by the world switch (svm.asm) after every exit; the virtual processor to enter next.</summary>
     [RuntimeExport("svm_handle_exit")]
@@ -21,9 +21,12 @@ public readonly unsafe partial struct SvmBackend
         Vmcb* vmcb = StateOf(vp);
         vp->Gpr[Gpr.Rax] = vmcb->Save.RAX;
         vp->ExitCount++;
-        // An event whose delivery the exit cut off is delivered again; else nothing waits.
-        vmcb->Control.EVENTINJ = vmcb->Control.EXITINTINFO.Valid ? vmcb->Control.EXITINTINFO : EventInjection.None;
+        vmcb->Control.EVENTINJ = EventInjection.None;
         vmcb->Control.TLB_CONTROL = TlbControl.DoNothing;
+        if (vmcb->Control.EXITINTINFO.Valid)
+            TakeCutOffEvent(vmcb);
+        if (vp->Stepping != SteppingReason.None)
+            InterruptStep(vp, vmcb->Control.EXITCODE);
 
         switch (vmcb->Control.EXITCODE)
         {
@@ -41,7 +44,9 @@ public readonly unsafe partial struct SvmBackend
                 break;
             case VMEXIT_HLT:
                 CompleteInstruction(vp);
-                Scheduler<SvmBackend>.Halt(vp);
+                // A single-step trap behind it comes first, and ends the halt.
+                if (!HasPendingInjection(vp))
+                    Scheduler<SvmBackend>.Halt(vp);
                 break;
             case VMEXIT_INTR:
             case VMEXIT_NMI:
@@ -54,7 +59,10 @@ public readonly unsafe partial struct SvmBackend
         }
 
         if (vp->Work != 0)
+        {
             vp = Scheduler<SvmBackend>.PrepareEntry(vp);
+            PrepareAddressSpace(vp);
+        }
         else if (vp->SecondStageGeneration != vp->Partition->SecondStageGeneration)
             PrepareAddressSpace(vp);
         StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
@@ -105,6 +113,9 @@ public readonly unsafe partial struct SvmBackend
                 break;
             case VMEXIT_EXCP0 + Debug when TryEndStep(vp):
                 break;
+            case VMEXIT_EXCP0 + Debug or VMEXIT_EXCP0 + AlignmentCheck when (vp->Partition->ExceptionIntercepts & 1u << (int)(code - VMEXIT_EXCP0)) == 0:
+                PassOn(vp, (byte)(code - VMEXIT_EXCP0));
+                break;
             case >= VMEXIT_EXCP0 and <= VMEXIT_EXCP31:
                 Intercepts<SvmBackend>.Exception(vp, (byte)(code - VMEXIT_EXCP0), (uint)control->EXITINFO1, control->EXITINFO2);
                 break;
@@ -113,6 +124,15 @@ public readonly unsafe partial struct SvmBackend
                 InjectException(vp, InvalidOpcode, false, 0);
                 break;
         }
+    }
+
+    /// <summary>#DB and #AC that nobody asked for: see <see cref="RecursiveExceptions"/>.</summary>
+    private static void PassOn(VirtualProcessor* vp, byte vector)
+    {
+        // What the processor does as it delivers #DB. APM 2, "Debug-Control Register (DR7)".
+        if (vector == Debug)
+            StateOf(vp)->Save.DR7 &= ~Dr7Gd;
+        InjectException(vp, vector, vector == AlignmentCheck, 0);
     }
 
     /// <summary>MOV to CR8 while a request waits: the guest's task priority changes, and with it what may be offered.</summary>

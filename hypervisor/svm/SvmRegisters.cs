@@ -55,6 +55,11 @@ public readonly unsafe partial struct SvmBackend
         control->Intercept1 &= ~(VmcbIntercept1.VINTR | VmcbIntercept1.IRET);
         vp->OfferedVector = 0;
         vp->NmiPending = false;
+        if (vp->Stepping != SteppingReason.None)
+        {
+            vp->Stepping = SteppingReason.None;
+            UpdateExceptionIntercepts(vp);
+        }
     }
 
     /// <summary>Real mode at page <paramref name="vector"/>.</summary>
@@ -96,6 +101,11 @@ public readonly unsafe partial struct SvmBackend
         VmSave(vp->BackendStatePhysical);
         Leave(vp);
     }
+
+    /// <summary>Whether the processor may hold the register instead of the control block. APM 2, "VMSAVE and VMLOAD Instructions".</summary>
+    private static bool IsExchanged(uint name) => name is HvX64RegisterFs or HvX64RegisterGs or HvX64RegisterTr or HvX64RegisterLdtr
+        or HvX64RegisterKernelGsBase or (>= HvX64RegisterDr0 and < HvX64RegisterDr0 + 4) or HvX64RegisterStar or HvX64RegisterLstar or HvX64RegisterCstar
+        or HvX64RegisterSfmask or HvX64RegisterSysenterCs or HvX64RegisterSysenterEip or HvX64RegisterSysenterEsp or HvX64RegisterTscAux;
 
     private static void SendBack(VirtualProcessor* vp)
     {
@@ -139,7 +149,8 @@ public readonly unsafe partial struct SvmBackend
 
     public static HvStatus GetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value)
     {
-        BringHome(vp);
+        if (IsExchanged(name))
+            BringHome(vp);
         VmcbSegment* segment = SegmentOf(&StateOf(vp)->Save, name);
         value->Reg64 = 0;
         value->High64 = 0;
@@ -181,11 +192,20 @@ public readonly unsafe partial struct SvmBackend
 
     public static HvStatus SetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value)
     {
+        if (!IsExchanged(name))
+            return SetAtHome(vp, name, value);
+        BringHome(vp);
+        HvStatus status = SetAtHome(vp, name, value);
+        SendBack(vp);
+        return status;
+    }
+
+    private static HvStatus SetAtHome(VirtualProcessor* vp, uint name, HvRegisterValue* value)
+    {
         ulong number = value->Reg64;
         VmcbSegment* segment = SegmentOf(&StateOf(vp)->Save, name);
         if (segment != null)
         {
-            BringHome(vp);
             if (name is HvX64RegisterGdtr or HvX64RegisterIdtr)
             {
                 segment->Limit = value->Table.Limit;
@@ -201,7 +221,6 @@ public readonly unsafe partial struct SvmBackend
                 if (name == HvX64RegisterSs)
                     StateOf(vp)->Save.CPL = segment->Attrib.Dpl;
             }
-            SendBack(vp);
             return HvStatus.HV_STATUS_SUCCESS;
         }
         switch (name)
@@ -221,7 +240,6 @@ public readonly unsafe partial struct SvmBackend
         ulong* register = PlainRegister(vp, name);
         if (register == null || !IsEnterable(vp, name, number))
             return HvStatus.HV_STATUS_INVALID_PARAMETER;
-        BringHome(vp);
         *register = name switch
         {
             HvX64RegisterEfer => number | EferSvme,
@@ -231,7 +249,6 @@ public readonly unsafe partial struct SvmBackend
         };
         if (name == HvX64RegisterPat)
             vp->Pat = number;
-        SendBack(vp);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 
