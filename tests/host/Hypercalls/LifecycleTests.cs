@@ -83,7 +83,7 @@ public sealed unsafe class LifecycleTests(TestMachine machine)
     [Fact]
     public void MappingGoesOnWhereMemoryRanOut()
     {
-        Partition* child = machine.CreateChild(2);
+        Partition* child = machine.CreateChild(3);
         HypercallResult result = machine.MapSmall(child, 0x100000, machine.GuestMemory, 100);
         Assert.Equal((HvStatus.HV_STATUS_INSUFFICIENT_MEMORY.Value, 0u), (result.Status.Value, result.RepsCompleted));
         Assert.True(machine.Deposit(child->Id, machine.Free + 0x100000, 10).Status.IsSuccess);
@@ -174,7 +174,7 @@ public sealed unsafe class LifecycleTests(TestMachine machine)
     [Fact]
     public void ChildrenAreListedInOrder()
     {
-        Partition* first = machine.CreateChild(1);
+        Partition* first = machine.CreateChild(3);
         ulong firstId = first->Id;
         Assert.True(machine.Call(HvCallCreatePartition, default(HvInputCreatePartition), out HvOutputCreatePartition second).IsSuccess);
         Assert.True(Next(0) == firstId && Next(firstId) == second.NewPartitionId.Value && Next(second.NewPartitionId.Value) == 0);
