@@ -40,19 +40,43 @@ public static unsafe class Clock
         if (!AcpiTables.TryGetPmTimer(out ushort port, out uint mask))
             Panic.Stop("require: ACPI PM timer (FADT PM_TMR_BLK) to measure the TSC by"u8);
         PhysicalApic.StartCalibration();
-        uint first = Instructions.In32(port) & mask;
-        ulong tscFirst = Instructions.RdTscOrdered();
-        uint apicFirst = PhysicalApic.CalibrationTicks;
-        uint elapsed;
-        do
-        {
-            elapsed = ((Instructions.In32(port) & mask) - first) & mask;
-        } while (elapsed < CalibrationTicks);
-        ulong tscTicks = Instructions.RdTscOrdered() - tscFirst;
-        ulong apicTicks = PhysicalApic.CalibrationTicks - apicFirst;
+        Reading first = ReadTogether(port, mask);
+        while (((Instructions.In32(port) - first.Pm) & mask) < CalibrationTicks) { }
+        Reading last = ReadTogether(port, mask);
+        uint elapsed = (last.Pm - first.Pm) & mask;
+        ulong tscTicks = last.Tsc - first.Tsc;
+        ulong apicTicks = last.Apic - first.Apic;
         PhysicalApic.SetTimer(ulong.MaxValue, 0);
         tscHz = tscTicks * PmTimerHz / elapsed;
         apicHz = apicTicks * PmTimerHz / elapsed;
+    }
+
+    private struct Reading
+    {
+        public uint Pm, Apic;
+        public ulong Tsc;
+    }
+
+    // The three counters at one time. Firmware (SMIs) or an emulator's host may hold the processor up between two of them,
+    // for milliseconds: of several readings the quickest is taken.
+    private static Reading ReadTogether(ushort port, uint mask)
+    {
+        const int attempts = 16;
+        Reading best = default;
+        ulong shortest = ulong.MaxValue;
+        for (int i = 0; i < attempts; i++)
+        {
+            ulong before = Instructions.RdTscOrdered();
+            uint pm = Instructions.In32(port) & mask, apic = PhysicalApic.CalibrationTicks;
+            ulong took = Instructions.RdTscOrdered() - before;
+            if (took >= shortest)
+                continue;
+            shortest = took;
+            best.Pm = pm;
+            best.Apic = apic;
+            best.Tsc = before + took / 2;
+        }
+        return best;
     }
 
     /// <summary>APIC timer ticks for a distance in TSC ticks: rounded up, at least 1, and cut off at the counter's width.</summary>
