@@ -40,3 +40,12 @@ public static class Fuzz
     /// <summary>A byte that is an extreme one half of the time.</summary>
     public static byte Byte(Random random) => random.Next(6) switch { 0 => 0, 1 => 0xFF, 2 => 0x80, 3 => 1, _ => (byte)random.Next(256) };
 }
+
+/// <summary>A theory that needs a program of a Debian package.</summary>
+public sealed class ProgramTheoryAttribute : TheoryAttribute
+{
+    public ProgramTheoryAttribute(string program, string package)
+    {
+        if (!Programs.Has(program)) Skip = $"skipped: {program} (package {package}) is not installed";
+    }
+}

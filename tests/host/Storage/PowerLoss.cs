@@ -1,0 +1,136 @@
+// Runs random requests against an image, several at a time, then cuts the power at every point of the writes that they caused: in front
+// of the cut everything up to the last flush is on the disk, of what came later any sectors. What a guest had flushed must be there.
+using System;
+using System.Buffers.Binary;
+using System.Collections.Generic;
+using System.Linq;
+using Lamina.Drivers.Storage.Images;
+using Xunit;
+
+namespace Lamina.Tests.Host.Storage;
+
+public static class PowerLoss
+{
+    private const int AtATime = 4, MaximumSectors = 24;
+
+    private sealed class Running
+    {
+        public ImageUnderTest.Request Request;
+        public ImageOperation Operation;
+        public int First, Count;
+        public uint[] CompletedBefore;   // of a flush: what it promises
+    }
+
+    /// <summary>What was promised from a place in the log on, and what had been begun there.</summary>
+    private readonly record struct Moment(int LogIndex, uint[] Promised, uint[] Begun);
+
+    /// <param name="blockSectors">Requests are placed on a few blocks of this size, so that they meet.</param>
+    public static void Check(int seed, SparseFile start, int blockSectors, int requests, Func<SparseFile, ImageUnderTest> open)
+    {
+        Random random = new(seed);
+        SparseFile before = start.Clone();
+        start.Log = [];
+        List<Moment> moments = [];
+        using (ImageUnderTest image = open(start))
+        {
+            Assert.Equal(ImageStatus.Success, image.Open());
+            Drive(random, image, blockSectors, requests, moments);
+        }
+        int stride = Math.Max(1, start.Log.Count / 60);
+        for (int cut = random.Next(stride); cut <= start.Log.Count; cut += 1 + random.Next(2 * stride - 1))
+            CheckCut(random, before, start.Log, cut, moments.FindLast(m => m.LogIndex <= cut), open);
+    }
+
+    private static void Drive(Random random, ImageUnderTest image, int blockSectors, int requests, List<Moment> moments)
+    {
+        int sectors = (int)Math.Min(image.VirtualBytes / 512, 1 << 20), blocks = (sectors + blockSectors - 1) / blockSectors;
+        uint[] begun = new uint[sectors], completed = new uint[sectors], promised = new uint[sectors];
+        moments.Add(new(image.File.Log.Count, [.. promised], [.. begun]));
+        List<Running> running = [];
+        for (int started = 0; started < requests || running.Count != 0;)
+        {
+            if (started < requests && running.Count < AtATime && random.Next(3) == 0)
+            {
+                started++;
+                Running next = new() { Operation = random.Next(6) switch { 0 => ImageOperation.Flush, 1 => ImageOperation.Read, _ => ImageOperation.Write } };
+                next.First = Math.Min(sectors - 1, random.Next(blocks) * blockSectors + random.Next(blockSectors));
+                next.Count = Math.Min(1 + random.Next(MaximumSectors), sectors - next.First);
+                // The order of overlapping requests is not defined: have none at the same time.
+                if (running.Any(r => r.Operation != ImageOperation.Flush && r.First < next.First + next.Count && next.First < r.First + r.Count)) continue;
+                byte[] data = next.Operation == ImageOperation.Flush ? [] : new byte[next.Count * 512];
+                if (next.Operation == ImageOperation.Write)
+                    for (int i = 0; i < next.Count; i++) Stamp(data.AsSpan(i * 512, 512), next.First + i, ++begun[next.First + i]);
+                if (next.Operation == ImageOperation.Flush) next.CompletedBefore = [.. completed];
+                next.Request = image.Start(next.Operation, (ulong)next.First * 512, data);
+                running.Add(next);
+            }
+            if (running.Count == 0) continue;
+            Running one = running[random.Next(running.Count)];
+            // What was begun counts for every cut from here on, even one in front of this step.
+            moments.Add(new(image.File.Log.Count, [.. promised], [.. begun]));
+            if (one.Request.Step()) continue;
+            Assert.Equal(ImageStatus.Success, one.Request.Status);
+            running.Remove(one);
+            one.Request.Dispose();
+            for (int i = one.First; i < one.First + one.Count; i++)
+                if (one.Operation == ImageOperation.Write) completed[i] = begun[i];
+                else if (one.Operation == ImageOperation.Read) Assert.Equal(begun[i], VersionOf(one.Request.Data.AsSpan((i - one.First) * 512, 512), i));
+            if (one.Operation == ImageOperation.Flush)
+                for (int i = 0; i < sectors; i++) promised[i] = Math.Max(promised[i], one.CompletedBefore[i]);
+            moments.Add(new(image.File.Log.Count, [.. promised], [.. begun]));
+        }
+    }
+
+    private static void CheckCut(Random random, SparseFile before, List<(long Offset, byte[] Data)?> log, int cut, Moment moment, Func<SparseFile, ImageUnderTest> open)
+    {
+        int durable = cut == 0 ? 0 : log.FindLastIndex(cut - 1, entry => entry == null) + 1;
+        int chance = random.Next(4);   // of a sector written after the last flush to be there, in quarters; 3: all
+        SparseFile disk = before.Clone();
+        for (int i = 0; i < cut; i++)
+        {
+            if (log[i] is not var (offset, data)) continue;
+            if (i < durable) disk.Write(offset, data);
+            else
+                for (int at = 0; at < data.Length; at += 512)
+                    if (chance == 3 || random.Next(4) < chance) disk.Write(offset + at, data.AsSpan(at, 512));
+        }
+        using ImageUnderTest image = open(disk);
+        Assert.Equal(ImageStatus.Success, image.Open());
+        byte[] all = image.Read(0, moment.Begun.Length * 512);
+        for (int i = 0; i < moment.Begun.Length; i++)
+        {
+            uint version = VersionOf(all.AsSpan(i * 512, 512), i);
+            Assert.True(version >= moment.Promised[i] && version <= moment.Begun[i],
+                $"cut at {cut} of {log.Count}, durable {durable}: sector {i} has version {version}, {moment.Promised[i]} was promised, {moment.Begun[i]} begun");
+        }
+        // The image must go on working: a write everywhere, read back after opening it again.
+        for (int i = 0; i < moment.Begun.Length; i += 97)
+        {
+            byte[] sector = new byte[512];
+            Stamp(sector, i, 77777);
+            Assert.Equal(ImageStatus.Success, image.Write((ulong)i * 512, sector));
+            sector.CopyTo(all, i * 512);
+        }
+        using ImageUnderTest again = open(disk);
+        Assert.Equal(ImageStatus.Success, again.Open());
+        Assert.True(all.AsSpan().SequenceEqual(again.Read(0, all.Length)));
+    }
+
+    private static void Stamp(Span<byte> sector, int index, uint version)
+    {
+        for (int i = 0; i < sector.Length; i += 8)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(sector[i..], index);
+            BinaryPrimitives.WriteUInt32LittleEndian(sector[(i + 4)..], version);
+        }
+    }
+
+    private static uint VersionOf(ReadOnlySpan<byte> sector, int index)
+    {
+        uint version = BinaryPrimitives.ReadUInt32LittleEndian(sector[4..]);
+        byte[] expected = new byte[512];
+        if (version != 0) Stamp(expected, index, version);
+        Assert.True(sector.SequenceEqual(expected), $"sector {index} holds something that was never written there");
+        return version;
+    }
+}
