@@ -111,7 +111,8 @@ public unsafe struct CmosClock
             if (value >= 12) afternoon = 0x80;
             value = value % 12 == 0 ? 12 : value % 12;
         }
-        return ((_registerB & Binary) != 0 ? (uint)value : (uint)(value / 10 << 4 | value % 10)) | afternoon;
+        // What is written while the clock is held need not be a time, nor fit two decimal digits: the register still has eight bits.
+        return (byte)(((_registerB & Binary) != 0 ? (uint)value : (uint)(value / 10 << 4 | value % 10)) | afternoon);
     }
 
     private readonly int Decode(byte value, int register)

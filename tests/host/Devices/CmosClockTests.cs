@@ -90,6 +90,17 @@ public class CmosClockTests
     }
 
     [Fact]
+    public void NonsenseWrittenWhileHeldStaysWithinItsByte()
+    {
+        CmosClock clock = default;
+        clock.Write(0x70, 1, 0x0B, 0);
+        clock.Write(0x71, 1, 0x80, 0);
+        clock.Write(0x70, 1, 0, 0);
+        clock.Write(0x71, 1, 0xFF, 0);
+        Assert.InRange(clock.Read(0x71, 1, 0), 0u, 0xFFu);
+    }
+
+    [Fact]
     public void AnySequenceIsHarmless() =>
         Gen.Select(Gen.Bool, Gen.Int[0, 1], Gen.Int[0, 2], Gen.UInt, Gen.ULong).Array[0, 100].Sample(steps =>
         {
