@@ -25,7 +25,8 @@ public static class PowerLoss
     private readonly record struct Moment(int LogIndex, uint[] Promised, uint[] Begun);
 
     /// <param name="blockSectors">Requests are placed on a few blocks of this size, so that they meet.</param>
-    public static void Check(int seed, SparseFile start, int blockSectors, int requests, Func<SparseFile, ImageUnderTest> open)
+    /// <param name="initial">The version that every sector has at first: 0 for zeros, else what <see cref="Fill"/> wrote to a parent.</param>
+    public static void Check(int seed, SparseFile start, int blockSectors, int requests, uint initial, Func<SparseFile, ImageUnderTest> open)
     {
         Random random = new(seed);
         SparseFile before = start.Clone();
@@ -34,17 +35,26 @@ public static class PowerLoss
         using (ImageUnderTest image = open(start))
         {
             Assert.Equal(ImageStatus.Success, image.Open());
-            Drive(random, image, blockSectors, requests, moments);
+            Drive(random, image, blockSectors, requests, initial, moments);
         }
         int stride = Math.Max(1, start.Log.Count / 60);
         for (int cut = random.Next(stride); cut <= start.Log.Count; cut += 1 + random.Next(2 * stride - 1))
             CheckCut(random, before, start.Log, cut, moments.FindLast(m => m.LogIndex <= cut), open);
     }
 
-    private static void Drive(Random random, ImageUnderTest image, int blockSectors, int requests, List<Moment> moments)
+    /// <summary>Gives every sector of a (small) image a version: what shows through a child must be this, not zeros that were never written.</summary>
+    public static void Fill(ImageUnderTest image, uint version)
+    {
+        byte[] data = new byte[image.VirtualBytes];
+        for (int i = 0; i < data.Length / 512; i++) Stamp(data.AsSpan(i * 512, 512), i, version);
+        Assert.Equal(ImageStatus.Success, image.Write(0, data));
+    }
+
+    private static void Drive(Random random, ImageUnderTest image, int blockSectors, int requests, uint initial, List<Moment> moments)
     {
         int sectors = (int)Math.Min(image.VirtualBytes / 512, 1 << 20), blocks = (sectors + blockSectors - 1) / blockSectors;
         uint[] begun = new uint[sectors], completed = new uint[sectors], promised = new uint[sectors];
+        foreach (uint[] versions in new[] { begun, completed, promised }) versions.AsSpan().Fill(initial);
         moments.Add(new(image.File.Log.Count, [.. promised], [.. begun]));
         List<Running> running = [];
         for (int started = 0; started < requests || running.Count != 0;)

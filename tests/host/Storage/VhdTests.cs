@@ -202,7 +202,9 @@ public class VhdTests
         {
             using VhdUnderTest parent = VhdUnderTest.Opened(VhdUnderTest.Create(VhdType.Dynamic, size));
             SparseFile file = VhdUnderTest.Create(type, size, block, type == VhdType.Differencing ? parent : null);
-            PowerLoss.Check(seed, file, block == 0 ? 64 : (int)block / 512, block > MiB ? 25 : 60, f => new VhdUnderTest(f) { Parent = parent });
+            if (type == VhdType.Differencing) PowerLoss.Fill(parent, 1);
+            uint initial = type == VhdType.Differencing ? 1u : 0;
+            PowerLoss.Check(seed, file, block == 0 ? 64 : (int)block / 512, block > MiB ? 25 : 60, initial, f => new VhdUnderTest(f) { Parent = parent });
         }
     }
 
