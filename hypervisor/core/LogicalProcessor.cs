@@ -13,7 +13,6 @@ public unsafe struct LogicalProcessor
     public TimerQueue Timers;
     /// <summary>The scheduler's own deadline: the end of the running slice while others wait.</summary>
     public TimerEntry SliceTimer;
-    public bool IsIdle;
     public uint ApicId;
     /// <summary>Deadline that the physical timer is set to.</summary>
     public ulong ArmedDeadline;

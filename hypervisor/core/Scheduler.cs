@@ -140,9 +140,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         while (next == null)
         {
             // Nobody wants the processor: sleep until an interrupt makes somebody runnable. No timer runs but those that are armed.
-            processor->IsIdle = true;
             TBackend.Idle();
-            processor->IsIdle = false;
             next = processor->Queue.Take();
         }
         VirtualProcessor* chosen = (VirtualProcessor*)next->Owner;

@@ -1,4 +1,4 @@
-// The one file that names the backends: which of them this machine runs is decided once, here.
+// The one file that names a backend: which one this machine runs is decided once, here. SVM is the only one yet.
 using System.Runtime;
 using Lamina.Hypervisor.Diagnostics;
 using Lamina.Hypervisor.Svm;

@@ -1,4 +1,4 @@
-// The last words of a panic, in memory that a warm reset leaves alone: the first free kilobyte below the extended BIOS data area.
+// The last words of a panic, in low memory that a warm reset leaves alone unless firmware or the root has used the page meanwhile.
 using System;
 using Lamina.Hypervisor.Core;
 

@@ -20,7 +20,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
     {
         internal static ulong MsrPermissions, IoPermissions;
         internal static uint Features, AsidCount, NextAsid, AsidGeneration;
-        /// <summary>Under QEMU's TCG the core compares priorities itself (docs/tested-platforms.md).</summary>
+        /// <summary>Under QEMU's TCG the core compares priorities itself (docs/decisions/0005).</summary>
         internal static bool ChecksTaskPriority;
     }
 
