@@ -73,6 +73,10 @@ public unsafe struct BlockRequest
     /// <summary>The device's, while it has the request: a link for its list of waiting requests, and room for what it has to remember.</summary>
     public BlockRequest* Next;
     public ulong DeviceData;
+
+    /// <summary>A partition's, while it has the request: which one, and whom to tell once the disk below has told it.</summary>
+    internal void* Partition;
+    internal delegate*<BlockRequest*, void> AfterPartition;
 }
 
 /// <summary>Requests in the order of arrival, linked through themselves.</summary>

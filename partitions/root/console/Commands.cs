@@ -27,6 +27,7 @@ public static unsafe class Commands
         else if (line.SequenceEqual("version"u8)) Version();
         else if (line.SequenceEqual("memory"u8)) Memory();
         else if (line.SequenceEqual("devices"u8)) Devices();
+        else if (line.SequenceEqual("disks"u8)) DiskCommands.List();
         else if (line.SequenceEqual("log"u8)) MachineLog.Print();
         else if (line.SequenceEqual("test msi"u8)) TestMessage();
         else if (line.SequenceEqual("test timer"u8)) TimerTest.Start();
@@ -43,6 +44,7 @@ public static unsafe class Commands
         ConsoleOutput.Line("version               what is running"u8);
         ConsoleOutput.Line("memory                free and total pages of 4 KiB"u8);
         ConsoleOutput.Line("devices               PCI functions"u8);
+        ConsoleOutput.Line("disks                 disks and their partitions, and who uses them"u8);
         ConsoleOutput.Line("log                   the last lines of output again"u8);
         ConsoleOutput.Line("vm list               virtual machines and their states"u8);
         ConsoleOutput.Line("vm start NAME         and so: stop, restart, suspend, resume, show"u8);

@@ -63,6 +63,7 @@ public static unsafe class Entry
     {
         Instructions.Sti();
         ManagementConsole.Start();
+        StorageDrivers.Start();
         VmWorker.Initialize();
         ConsoleOutput.Line("root: ready"u8);
     }

@@ -13,7 +13,7 @@ namespace Lamina.Tests.Host.Storage;
 
 public unsafe class PartitionTableTests
 {
-    private static readonly Guid Linux = new("0FC63DAF-8483-4772-8E79-3D69D8477DE4"), Esp = new("C12A7328-F81F-11D2-BA4B-00A0C93EC93B");
+    internal static readonly Guid Linux = new("0FC63DAF-8483-4772-8E79-3D69D8477DE4"), Esp = new("C12A7328-F81F-11D2-BA4B-00A0C93EC93B");
 
     private readonly record struct Found(ulong First, ulong Count, string Name, byte MbrType, bool Esp);
 
@@ -60,7 +60,7 @@ public unsafe class PartitionTableTests
         finally { NativeMemory.Free(workspace); }
     }
 
-    private static byte[] Entry(Guid type, ulong first, ulong last, string name)
+    internal static byte[] Entry(Guid type, ulong first, ulong last, string name)
     {
         byte[] entry = new byte[128];
         type.TryWriteBytes(entry);
@@ -72,7 +72,7 @@ public unsafe class PartitionTableTests
     }
 
     /// <summary>A disk with both copies; <paramref name="change"/> edits a header (blocks 1 and last) before its checksum is made.</summary>
-    private static SparseFile Disk(ulong blocks, int blockBytes, byte[][] entries, Action<ulong, byte[]> change = null)
+    internal static SparseFile Disk(ulong blocks, int blockBytes, byte[][] entries, Action<ulong, byte[]> change = null)
     {
         SparseFile disk = new() { Length = (long)blocks * blockBytes };
         byte[] mbr = new byte[blockBytes];
