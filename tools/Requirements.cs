@@ -35,10 +35,27 @@ public static class Requirements
         Requirement.Program("mcopy", "mtools"),
     ];
 
+    /// <summary>For disks of a machine: overlays, partition tables, checks.</summary>
+    public static readonly Requirement[] Disks =
+    [
+        Requirement.Program("qemu-img", "qemu-utils"),
+        Requirement.Program("sgdisk", "gdisk"),
+        Requirement.Program("e2fsck", "e2fsprogs"),
+    ];
+
     public static readonly Requirement[] Guest =
     [
         Requirement.Program("xz", "xz-utils"),
         Requirement.Program("zstd", "zstd"),
+        Requirement.Program("depmod", "kmod"),
+    ];
+
+    public static readonly Requirement[] RootDisk =
+    [
+        Requirement.Program("mmdebstrap", "mmdebstrap"),
+        Requirement.Program("mke2fs", "e2fsprogs"),
+        Requirement.Program("tar", "tar"),
+        .. Environment.IsPrivilegedProcess ? [] : new[] { Requirement.Program("newuidmap", "uidmap") },
     ];
 
     /// <summary>Installs what is missing, or fails with the line to type.</summary>

@@ -19,7 +19,7 @@ public sealed record DebianPackage(string Name, string Version, string Depends);
 /// </summary>
 public sealed partial class DebianArchive(string folder)
 {
-    private const string Suite = "bookworm";
+    public const string Suite = "bookworm";
     private const string Keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     private bool updated;
 
@@ -34,13 +34,28 @@ public sealed partial class DebianArchive(string folder)
             .Select(stanza => new DebianPackage(package, Field(stanza, "Version"), Field(stanza, "Depends"))).ToList();
     }
 
+    /// <summary>The file with the suites wanted, as apt and mmdebstrap read it.</summary>
+    public async Task<string> SourcesAsync()
+    {
+        await UpdateAsync();
+        return Path.Combine(folder, "sources.list");
+    }
+
+    /// <summary>What an installation of these packages, besides the essential ones, consists of: "name version", in order.</summary>
+    public async Task<string[]> ResolveAsync(IEnumerable<string> packages)
+    {
+        await UpdateAsync();
+        Outcome plan = await ChildProcess.RequireAsync("apt-get", ["install", "-s", "-q", "--no-install-recommends", "?essential", .. packages], environment: Environment);
+        return Planned().Matches(plan.Output).Select(m => $"{m.Groups[1].Value} {m.Groups[2].Value}").Order(StringComparer.Ordinal).ToArray();
+    }
+
     /// <summary>Downloads one version; the file stays in the cache.</summary>
     public async Task<string> DownloadAsync(DebianPackage package)
     {
-        await UpdateAsync();
         string target = Path.Combine(folder, "packages", $"{package.Name}_{package.Version.Replace(":", "%3a")}.deb");
         if (File.Exists(target))
             return target;
+        await UpdateAsync();
         string work = Directory.CreateDirectory(target + ".partial").FullName;
         string Progress() => Directory.EnumerateFiles(work).Sum(f => new FileInfo(f).Length) is var n and > 0 ? $"{n / 1e6:0.0} MB" : "";
         await Report.StepAsync($"downloading {package.Name} {package.Version}",
@@ -115,6 +130,10 @@ public sealed partial class DebianArchive(string folder)
 
     private static string Field(string stanza, string name) =>
         Regex.Match(stanza, $"^{name}: (.*)$", RegexOptions.Multiline).Groups[1].Value.Trim();
+
+    // "Inst base-files (12.4+deb12u11 Debian:12.11/stable [amd64])"
+    [GeneratedRegex(@"^Inst (\S+) \((\S+) ", RegexOptions.Multiline)]
+    private static partial Regex Planned();
 
     [GeneratedRegex("^(bookworm|trixie|forky|stable|testing|sid|unstable)$")]
     private static partial Regex MainSuite();

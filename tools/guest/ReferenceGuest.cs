@@ -1,26 +1,39 @@
-// The reference guest: Debian kernels, a busybox initrd and the configuration that starts them.
+// The reference guest: Debian kernels, their initrds, a root disk and the configuration that starts them.
 using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 using System.Threading.Tasks;
+using Lamina.Tools.Build;
 
 namespace Lamina.Tools.Guest;
 
 /// <summary>A kernel of the cache: which Debian package, and which of its versions.</summary>
-public sealed record Kernel(string File, string Package, string Series);
+public sealed record Kernel(string File, string Package, string Series)
+{
+    /// <summary>The initrd with this kernel's storage modules.</summary>
+    public string Initrd => File.Replace("vmlinuz-", "initrd-") + ".img";
+    /// <summary>Folder of the cache with its modules.</summary>
+    public string Modules => File.Replace("vmlinuz-", "modules-");
+}
 
 /// <summary>Makes the material and says where it is. File names are stable; the versions behind them are in versions.txt.</summary>
 public sealed class ReferenceGuest(Workspace workspace)
 {
     public const string Name = "debian";
-    private const string Initrd = "initrd.img";
+
+    /// <summary>Without modules, for any kernel.</summary>
+    private const string PlainInitrd = "initrd.img";
+
+    /// <summary>True: run without a configuration gives the guest its root disk. The one line to change once the root has disk drivers.</summary>
+    public const bool RunsFromRootDisk = false;
 
     public static readonly Kernel[] Kernels =
     [
         new("vmlinuz-cloud-6.1", "linux-image-cloud-amd64", "6.1."),
         new("vmlinuz-cloud-6.12", "linux-image-cloud-amd64", "6.12."),
         new("vmlinuz-full-6.1", "linux-image-amd64", "6.1."),
+        new("vmlinuz-full-6.12", "linux-image-amd64", "6.12."),
     ];
 
     /// <summary>The unpacked ELF of the first kernel.</summary>
@@ -28,8 +41,9 @@ public sealed class ReferenceGuest(Workspace workspace)
 
     private readonly DebianArchive archive = new(Path.Combine(workspace.Cache, "apt"));
 
-    /// <summary>All names that <see cref="ObtainAsync"/> knows.</summary>
-    public static IEnumerable<string> Materials => Kernels.Select(k => k.File).Append(UnpackedKernel).Append(Initrd);
+    /// <summary>All names that <see cref="ObtainAsync"/> knows, in an order in which each comes after what it is made of.</summary>
+    public static IEnumerable<string> Materials =>
+        [.. Kernels.Select(k => k.File), UnpackedKernel, PlainInitrd, .. Kernels.Select(k => k.Initrd), RootDisk.Name];
 
     /// <summary>What run without a configuration needs.</summary>
     /// <returns>The path of its lamina.json.</returns>
@@ -37,7 +51,7 @@ public sealed class ReferenceGuest(Workspace workspace)
     {
         var guest = new ReferenceGuest(workspace);
         await guest.ObtainAsync(Kernels[0].File);
-        await guest.ObtainAsync(Initrd);
+        await guest.ObtainAsync(RunsFromRootDisk ? Kernels[0].Initrd : PlainInitrd);
         return guest.WriteConfig();
     }
 
@@ -45,11 +59,10 @@ public sealed class ReferenceGuest(Workspace workspace)
     /// <param name="refresh">Ask the archive again for newer versions.</param>
     public static async Task RunVerbAsync(Workspace workspace, bool refresh)
     {
-        await Requirements.EnsureAsync(Requirements.Guest);
+        await Requirements.EnsureAsync(Requirements.Guest, Requirements.RootDisk);
         var guest = new ReferenceGuest(workspace);
         if (refresh)
-            foreach (string name in Materials)
-                File.Delete(Path.Combine(workspace.Cache, name));
+            await guest.ForgetAsync();
         foreach (string name in Materials)
         {
             string path = await guest.ObtainAsync(name);
@@ -62,18 +75,20 @@ public sealed class ReferenceGuest(Workspace workspace)
     public async Task<string> ObtainAsync(string name)
     {
         Directory.CreateDirectory(workspace.Cache);
-        string path = Path.Combine(workspace.Cache, name);
-        if (File.Exists(path) && (name != Initrd || InitrdIsCurrent()))
-            return path;
+        string path = InCache(name);
         if (Kernels.FirstOrDefault(k => k.File == name) is { } kernel)
-            await FetchKernelAsync(kernel, path);
-        else if (name == UnpackedKernel)
         {
-            await Requirements.EnsureAsync(Requirements.Guest);
-            await KernelImage.UnpackAsync(await ObtainAsync(Kernels[0].File), path);
+            if (!File.Exists(path))
+                await FetchKernelAsync(kernel, path);
         }
-        else if (name == Initrd)
-            await MakeInitrdAsync(path);
+        else if (name == UnpackedKernel)
+            await UnpackKernelAsync(path);
+        else if (name == PlainInitrd)
+            await MakeInitrdAsync(path, null);
+        else if (Kernels.FirstOrDefault(k => k.Initrd == name) is { } owner)
+            await MakeInitrdAsync(path, owner);
+        else if (name == RootDisk.Name)
+            await MakeRootDiskAsync();
         else
             throw new Failure($"no guest material named {name}; there are: {string.Join(", ", Materials)}");
         return path;
@@ -92,37 +107,91 @@ public sealed class ReferenceGuest(Workspace workspace)
         Record(kernel.File, $"{package.Name} {package.Version}");
     }
 
-    private async Task MakeInitrdAsync(string path)
+    private async Task UnpackKernelAsync(string path)
     {
-        string busybox = Path.Combine(workspace.Cache, "busybox");
-        if (!File.Exists(busybox))
-        {
-            DebianPackage package = (await archive.VersionsAsync("busybox-static")).MaxBy(p => Order(p.Version)) ?? throw new Failure("Debian offers no busybox-static");
-            await DebianArchive.ExtractAsync(await archive.DownloadAsync(package), @"^(\./)?(usr/)?bin/busybox$", busybox);
-            Record("busybox", $"{package.Name} {package.Version}");
-        }
-        InitialRoot.Write(busybox, path);
-        File.WriteAllText(path + ".made-by", ToolVersion);
+        string packed = await ObtainAsync(Kernels[0].File), key = Version(Kernels[0].File) ?? "";
+        if (Fingerprint.IsCurrent(path + ".made-of", key, [path]))
+            return;
+        await Requirements.EnsureAsync(Requirements.Guest);
+        await KernelImage.UnpackAsync(packed, path);
+        File.WriteAllText(path + ".made-of", key);
     }
 
-    private bool InitrdIsCurrent()
+    /// <summary>The modules of a kernel, from the package that the kernel itself came from.</summary>
+    private async Task<ModuleSet> ModulesAsync(Kernel kernel)
     {
-        string stamp = Path.Combine(workspace.Cache, Initrd + ".made-by");
-        return File.Exists(stamp) && File.ReadAllText(stamp) == ToolVersion;
+        string path = await ObtainAsync(kernel.File);
+        if (Version(kernel.File) == null)
+            await FetchKernelAsync(kernel, path); // a cache whose versions.txt was lost
+        string version = Version(kernel.File);
+        string[] package = version.Split(' ');
+        return await ModuleSet.ObtainAsync(InCache(kernel.Modules), version, () => archive.DownloadAsync(new DebianPackage(package[0], package[1], "")));
     }
 
-    private static string ToolVersion => typeof(InitialRoot).Module.ModuleVersionId.ToString();
+    private async Task MakeInitrdAsync(string path, Kernel kernel)
+    {
+        string scripts = InitialRoot.Scripts(workspace.Root);
+        string busybox = await ToolAsync("busybox", "busybox-static", @"^(\./)?(usr/)?bin/busybox$");
+        ModuleSet modules = kernel == null ? null : await ModulesAsync(kernel);
+        string check = kernel == null ? null : await ToolAsync("e2fsck", "e2fsck-static", @"^(\./)?(usr/)?sbin/e2fsck\.static$");
+        string key = new Fingerprint().Add(Directory.EnumerateFiles(scripts)).Add(Version("busybox") ?? "").Add(check == null ? "" : Version("e2fsck") ?? "")
+            .Add(kernel == null ? "" : Version(kernel.File) + ModuleSet.Recipe).Add(typeof(InitialRoot).Module.ModuleVersionId.ToString()).Value();
+        if (Fingerprint.IsCurrent(path + ".made-of", key, [path]))
+            return;
+        InitialRoot.Write(busybox, scripts, path, modules, check);
+        File.WriteAllText(path + ".made-of", key);
+        if (modules != null)
+            Record(Path.GetFileName(path), $"modules {string.Join(' ', modules.BootLoad)}; built in {string.Join(' ', modules.BuiltIn)}; absent {string.Join(' ', modules.Absent)}");
+    }
+
+    private async Task MakeRootDiskAsync()
+    {
+        foreach (Kernel kernel in Kernels)
+            await ObtainAsync(kernel.File);
+        var disk = new RootDisk(workspace, archive);
+        string[] versions = Kernels.Select(k => Version(k.File) ?? "").ToArray();
+        if (disk.IsCurrent(versions))
+            return;
+        var modules = new List<ModuleSet>();
+        foreach (Kernel kernel in Kernels)
+            modules.Add(await ModulesAsync(kernel));
+        versions = Kernels.Select(k => Version(k.File) ?? "").ToArray();
+        await disk.MakeAsync(versions, modules);
+        Record(RootDisk.Name, $"Debian {DebianArchive.Suite}, {disk.PackageCount} packages, modules of {string.Join(", ", modules.Select(m => m.Release))}");
+    }
+
+    /// <summary>A static program for the initrds.</summary>
+    private async Task<string> ToolAsync(string name, string packageName, string pattern)
+    {
+        string path = InCache(name);
+        if (File.Exists(path))
+            return path;
+        DebianPackage package = (await archive.VersionsAsync(packageName)).MaxBy(p => Order(p.Version)) ?? throw new Failure($"Debian offers no {packageName}");
+        await DebianArchive.ExtractAsync(await archive.DownloadAsync(package), pattern, path);
+        Record(name, $"{package.Name} {package.Version}");
+        return path;
+    }
+
+    /// <summary>Removes what is made of single packages, so that it is fetched again, and the disk if newer packages are there for it.</summary>
+    private async Task ForgetAsync()
+    {
+        foreach (string name in Kernels.Select(k => k.File).Concat(["busybox", "e2fsck"]))
+            File.Delete(InCache(name));
+        if (await new RootDisk(workspace, archive).IsOutdatedAsync())
+            File.Delete(InCache(RootDisk.Name));
+    }
 
     private string WriteConfig()
     {
-        string path = Path.Combine(workspace.Cache, "lamina.json");
+        string initrd = RunsFromRootDisk ? Kernels[0].Initrd : PlainInitrd, root = RunsFromRootDisk ? " root=LABEL=root" : "";
+        string path = InCache("lamina.json");
         File.WriteAllText(path, $$"""
             // The reference guest. Written by tools; copy it to make your own.
             {
               "vms": [ {
                 "name": "{{Name}}", "autostart": true,
                 "processors": 1, "memory": "512M",
-                "kernel": "{{Kernels[0].File}}", "initrd": "{{Initrd}}", "cmdline": "console=ttyS0",
+                "kernel": "{{Kernels[0].File}}", "initrd": "{{initrd}}", "cmdline": "console=ttyS0{{root}}",
                 "com1": "console"
               } ]
             }
@@ -131,7 +200,8 @@ public sealed class ReferenceGuest(Workspace workspace)
         return path;
     }
 
-    private string Versions => Path.Combine(workspace.Cache, "versions.txt");
+    private string InCache(string name) => Path.Combine(workspace.Cache, name);
+    private string Versions => InCache("versions.txt");
 
     private string Version(string name) =>
         File.Exists(Versions) ? File.ReadLines(Versions).Where(l => l.StartsWith(name + ": ")).Select(l => l[(name.Length + 2)..]).FirstOrDefault() : null;

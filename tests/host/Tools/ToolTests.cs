@@ -103,7 +103,7 @@ public class ToolTests
     {
         using var folder = new Scratch();
         File.WriteAllText(folder.File("busybox"), "box");
-        InitialRoot.Write(folder.File("busybox"), folder.File("initrd.img"));
+        InitialRoot.Write(folder.File("busybox"), InitialRoot.Scripts(Repository.Root), folder.File("initrd.img"));
         using var gzip = new GZipStream(File.OpenRead(folder.File("initrd.img")), CompressionMode.Decompress);
         var bytes = new MemoryStream();
         gzip.CopyTo(bytes);
