@@ -3,6 +3,7 @@ using System;
 using Lamina.Abi;
 using Lamina.Drivers.Bus;
 using Lamina.Drivers.Bus.Pci;
+using Lamina.Drivers.Storage.Nvme;
 using Lamina.Drivers.Storage.Registry;
 using Lamina.Text;
 
@@ -36,7 +37,7 @@ public static unsafe class StorageDrivers
     /// <summary>One line a driver: it allots itself what it needs, announces itself to the list, and goes on by itself.</summary>
     private static void Attach(PciFunction function)
     {
-        if (function.HeaderLayout != 0) return;
+        if (NvmeDriver<DriverHost>.IsNvme(function)) NvmeDriver<DriverHost>.TryStart(function, disks);
     }
 
     private static void OnAdded(void* context, DiskEntry* disk)
