@@ -31,6 +31,7 @@ public static unsafe class Commands
         else if (line.SequenceEqual("log"u8)) MachineLog.Print();
         else if (line.SequenceEqual("test msi"u8)) TestMessage();
         else if (line.SequenceEqual("test timer"u8)) TimerTest.Start();
+        else if (line.StartsWith("test disk "u8)) DiskCommands.Test(line.Slice(10));
         else if (line.StartsWith("panic"u8)) return PanicTest.TryRun(Trim(line.Slice(5)));
         else if (line.SequenceEqual("reboot"u8)) MachinePower.Reboot();
         else if (line.SequenceEqual("poweroff"u8)) PowerOff();
@@ -50,6 +51,7 @@ public static unsafe class Commands
         ConsoleOutput.Line("vm start NAME         and so: stop, restart, suspend, resume, show"u8);
         ConsoleOutput.Line("vm connect NAME       goes to its serial port; Ctrl-] comes back"u8);
         ConsoleOutput.Line("test msi              a device's message reaches its driver (QEMU's edu device)"u8);
+        ConsoleOutput.Line("test disk NAME        reads it; BYTES: how much; write: writes on it, for scratch disks"u8);
         ConsoleOutput.Line("test timer            a timer comes, and in time"u8);
         ConsoleOutput.Line("test cycle NAME COUNT starts and stops a VM again and again, and counts pages"u8);
         ConsoleOutput.Line("panic [KIND]          stops the root, to try that out: stack, null, code, data"u8);
