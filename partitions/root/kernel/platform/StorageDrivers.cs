@@ -5,6 +5,7 @@ using Lamina.Drivers.Bus;
 using Lamina.Drivers.Bus.Pci;
 using Lamina.Drivers.Storage.Nvme;
 using Lamina.Drivers.Storage.Registry;
+using Lamina.Drivers.Storage.Virtio;
 using Lamina.Text;
 
 namespace Lamina.Root.Kernel;
@@ -37,7 +38,9 @@ public static unsafe class StorageDrivers
     /// <summary>One line a driver: it allots itself what it needs, announces itself to the list, and goes on by itself.</summary>
     private static void Attach(PciFunction function)
     {
+        if (function.HeaderLayout != 0) return;
         if (NvmeDriver<DriverHost>.IsNvme(function)) NvmeDriver<DriverHost>.TryStart(function, disks);
+        if (VirtioBlock<DriverHost>.Matches(function)) VirtioBlock<DriverHost>.Start(function, disks);
     }
 
     private static void OnAdded(void* context, DiskEntry* disk)
