@@ -56,6 +56,7 @@ public static class Program
         var smp = new Option<int>("--smp") { Description = "Processors", DefaultValueFactory = _ => 1 };
         var memory = new Option<string>("--memory") { Description = "Memory of the machine", DefaultValueFactory = _ => "2G" };
         var config = new Option<string>("--config") { Description = "A lamina.json; the files that it names are looked up beside it. Without it: the reference guest" };
+        var disk = new Option<string[]>("--disk") { Description = "A disk of the machine: FILE[,kind=virtio|nvme|ahci][,format=raw|qcow2][,readonly][,overlay]; may be repeated" };
         var headless = new Option<bool>("--headless") { Description = "Do not attach the terminal" };
         var until = new Option<string>("--until") { Description = "Exit 0 when the serial log matches this regular expression" };
         var fail = new Option<string>("--fail") { Description = "Exit 1 when it matches this one" };
@@ -63,12 +64,13 @@ public static class Program
         var serial = new Option<string>("--serial") { Description = "File for the serial log" };
         var screenshot = new Option<string>("--screenshot") { Description = "PNG file for the screen as it is at the end" };
         var command = new Command("run", "Boots in an emulator and attaches the terminal. After --: arguments for the emulator.")
-            { cpu, accel, smp, memory, config, headless, until, fail, timeout, serial, screenshot };
+            { cpu, accel, smp, memory, disk, config, headless, until, fail, timeout, serial, screenshot };
         command.SetAction(parsed => RunVerb.RunAsync(Workspace.Find(), new RunOptions
         {
             Machine = new MachineOptions
             {
                 Cpu = parsed.GetValue(cpu), Accel = parsed.GetValue(accel), Processors = parsed.GetValue(smp), Memory = parsed.GetValue(memory), Extra = extra,
+                Disks = (parsed.GetValue(disk) ?? []).Select(MachineDisk.Parse).ToArray(),
             },
             Config = parsed.GetValue(config), Headless = parsed.GetValue(headless), Until = parsed.GetValue(until), Fail = parsed.GetValue(fail),
             Timeout = parsed.GetValue(timeout), SerialFile = parsed.GetValue(serial), Screenshot = parsed.GetValue(screenshot),

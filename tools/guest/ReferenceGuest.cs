@@ -5,6 +5,7 @@ using System.IO;
 using System.Linq;
 using System.Threading.Tasks;
 using Lamina.Tools.Build;
+using Lamina.Tools.Run;
 
 namespace Lamina.Tools.Guest;
 
@@ -54,6 +55,10 @@ public sealed class ReferenceGuest(Workspace workspace)
         await guest.ObtainAsync(RunsFromRootDisk ? Kernels[0].Initrd : PlainInitrd);
         return guest.WriteConfig();
     }
+
+    /// <summary>The root disk as a disk of the machine; the image itself stays as it was made.</summary>
+    public static async Task<MachineDisk> DiskAsync(Workspace workspace) =>
+        new() { File = await new ReferenceGuest(workspace).ObtainAsync(RootDisk.Name), Overlay = true };
 
     /// <summary>The guest verb: everything, with one line each.</summary>
     /// <param name="refresh">Ask the archive again for newer versions.</param>

@@ -15,8 +15,10 @@ namespace Lamina.Tools.Run;
 public sealed class Emulator : IAsyncDisposable
 {
     private readonly string folder;
-    private readonly Process process;
-    private readonly Process guard;
+    private readonly List<string> arguments;
+    private readonly List<Process> guards = [];
+    private Process process;
+    private TaskCompletionSource restarted; // set while a restart is wanted
     private readonly Task pumping;
     private readonly StringBuilder complaints = new();
     private readonly SemaphoreSlim typing = new(1);
@@ -46,7 +48,10 @@ public sealed class Emulator : IAsyncDisposable
                 await FatVolume.WriteAsync(QemuCommand.Volume(folder), files);
                 await File.WriteAllBytesAsync(QemuCommand.Variables(folder), await File.ReadAllBytesAsync(Firmware.Find().Variables)); // the original may be read-only
             }
-            return new Emulator(options, folder, log, echo);
+            var disks = new List<MachineDisk>();
+            foreach (MachineDisk disk in options.Disks)
+                disks.Add(await disk.PrepareAsync(folder, disks.Count));
+            return new Emulator(options with { Disks = disks }, folder, log, echo);
         }
         catch
         {
@@ -59,18 +64,36 @@ public sealed class Emulator : IAsyncDisposable
     {
         this.folder = folder;
         Serial = log;
-        var start = new ProcessStartInfo("qemu-system-x86_64")
+        arguments = QemuCommand.Arguments(options, folder);
+        CommandLine = Program + " " + string.Join(' ', arguments);
+        Start();
+        pumping = PumpAsync(echo);
+    }
+
+    private const string Program = "qemu-system-x86_64";
+
+    private void Start()
+    {
+        var start = new ProcessStartInfo(Program, arguments)
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
         };
-        foreach (string argument in QemuCommand.Arguments(options, folder))
-            start.ArgumentList.Add(argument);
-        CommandLine = start.FileName + " " + string.Join(' ', start.ArgumentList);
         process = Process.Start(start);
-        guard = OperatingSystem.IsWindows() ? null : StartGuard(process.Id, folder);
+        if (!OperatingSystem.IsWindows())
+            guards.Add(StartGuard(process.Id, folder));
         process.ErrorDataReceived += (_, e) => { if (e.Data != null) lock (complaints) complaints.AppendLine(e.Data); };
         process.BeginErrorReadLine();
-        pumping = PumpAsync(echo);
+    }
+
+    /// <summary>Cuts the power and turns it on again: the same volume and disks, nothing in the machine's memory survives. The log goes on.</summary>
+    public async Task RestartAsync()
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        restarted = done;
+        process.Kill();
+        await Task.WhenAny(done.Task, pumping);
+        if (!done.Task.IsCompletedSuccessfully)
+            throw new Failure("the emulator could not be started again");
     }
 
     /// <summary>Types into COM1.</summary>
@@ -122,10 +145,12 @@ public sealed class Emulator : IAsyncDisposable
         if (!process.HasExited)
             process.Kill();
         await pumping;
-        if (guard != null)
-            await guard.WaitForExitAsync();
         process.Dispose();
-        guard?.Dispose();
+        foreach (Process guard in guards)
+        {
+            await guard.WaitForExitAsync();
+            guard.Dispose();
+        }
         if (Directory.Exists(folder))
             Directory.Delete(folder, recursive: true);
     }
@@ -133,15 +158,23 @@ public sealed class Emulator : IAsyncDisposable
     private async Task PumpAsync(Action<ReadOnlyMemory<byte>, string> echo)
     {
         var buffer = new byte[16384];
-        Stream output = process.StandardOutput.BaseStream;
         try
         {
-            for (int count; (count = await output.ReadAsync(buffer)) > 0;)
+            while (true)
             {
-                string added = Serial.Append(buffer.AsSpan(0, count));
-                echo?.Invoke(buffer.AsMemory(0, count), added);
+                Stream output = process.StandardOutput.BaseStream;
+                for (int count; (count = await output.ReadAsync(buffer)) > 0;)
+                {
+                    string added = Serial.Append(buffer.AsSpan(0, count));
+                    echo?.Invoke(buffer.AsMemory(0, count), added);
+                }
+                await process.WaitForExitAsync();
+                if (Interlocked.Exchange(ref restarted, null) is not { } done)
+                    return;
+                process.Dispose();
+                Start();
+                done.SetResult();
             }
-            await process.WaitForExitAsync();
         }
         finally
         {

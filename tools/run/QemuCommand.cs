@@ -20,6 +20,7 @@ public sealed record MachineOptions
     public bool EndOnReset { get; init; } = true;
     /// <summary>Put last; an option given here replaces the one made up here.</summary>
     public string[] Extra { get; init; } = [];
+    public IReadOnlyList<MachineDisk> Disks { get; init; } = [];
     /// <summary>A kernel that the emulator loads itself (no firmware volume): the bare machine to compare with.</summary>
     public string DirectKernel { get; init; }
     public string DirectInitrd { get; init; }
@@ -75,6 +76,7 @@ public static class QemuCommand
         }
         else
             AddFirmware(arguments, folder);
+        arguments.AddRange(MachineDisk.Arguments(options.Disks));
         arguments.AddRange(options.Extra);
         return arguments;
     }

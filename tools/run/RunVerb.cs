@@ -39,9 +39,12 @@ public static class RunVerb
         if (options.Config != null && !File.Exists(options.Config))
             throw new Failure($"--config {options.Config}: no such file", 2);
         Regex until = Pattern("--until", options.Until), fail = Pattern("--fail", options.Fail);
-        await Requirements.EnsureAsync(Requirements.Build, Requirements.Run);
+        bool rootDisk = options.Config == null && ReferenceGuest.RunsFromRootDisk;
+        await Requirements.EnsureAsync(Requirements.Build, Requirements.Run, rootDisk || options.Machine.Disks.Count > 0 ? Requirements.Disks : []);
         await BuildVerb.RunAsync(workspace, options.Config == null ? ["uefi"] : []);
         string config = options.Config ?? await ReferenceGuest.EnsureAsync(workspace);
+        if (rootDisk)
+            options = options with { Machine = options.Machine with { Disks = [await ReferenceGuest.DiskAsync(workspace), .. options.Machine.Disks] } };
         Dictionary<string, string> files = BootFiles.Collect(workspace, config);
         bool attached = !options.Headless && RawTerminal.InputIsTerminal && !Console.IsOutputRedirected;
         string log = options.SerialFile ?? Path.Combine(workspace.Logs, "run.log");

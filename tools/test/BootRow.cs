@@ -9,13 +9,17 @@ using System.Text.Json.Serialization;
 
 namespace Lamina.Tools.Test;
 
-/// <summary>Wait for a line, then type: either may be left out.</summary>
+/// <summary>Wait for a line, then act; each part may be left out.</summary>
 public sealed record Step
 {
     /// <summary>Regular expression on the serial log, looked for after the match of the step before.</summary>
     public string Expect { get; init; }
     /// <summary>Typed once the expectation has come.</summary>
     public string Send { get; init; }
+    /// <summary>A command to the emulator itself: its name ("system_reset"), or {"execute": …, "arguments": {…}}.</summary>
+    public JsonNode Qmp { get; init; }
+    /// <summary>True: the power is cut here and turned on again; volume and disks stay, memory and what the emulator held back are lost.</summary>
+    public bool Restart { get; init; }
     /// <summary>Seconds for this step; default: what is left of the row's.</summary>
     public double? Timeout { get; init; }
 }
@@ -61,6 +65,8 @@ public sealed record BootRow
     /// or {"text": …}, {"random": BYTES, "seed": N}, {"of": SOURCE, "bytes": N}. Files that the configuration names come by themselves.
     /// </summary>
     public Dictionary<string, JsonNode> Files { get; init; } = [];
+    /// <summary>Disks of the machine, made fresh for each run.</summary>
+    public RowDisk[] Disks { get; init; } = [];
     public DirectBoot Direct { get; init; }
     public double Timeout { get; init; } = 180;
     public Step[] Script { get; init; } = [];
@@ -71,6 +77,8 @@ public sealed record BootRow
     public GuestTests Tests { get; init; }
     /// <summary>True: after the script the machine must end by itself.</summary>
     public bool MachineEnds { get; init; }
+    /// <summary>Checks of the disks once the machine has ended, or was ended without warning because the script was through.</summary>
+    public AfterCheck[] After { get; init; } = [];
     /// <summary>Says why this row is not run; it then counts as skipped.</summary>
     public string Skip { get; init; }
 

@@ -4,6 +4,8 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Linq;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using System.Threading;
 using System.Threading.Tasks;
@@ -57,14 +59,20 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
     private async Task<string> BootAsync(string scratch, SerialLog serial, CancellationToken stop)
     {
         var volume = new BootVolume(workspace, row, scratch);
+        var disks = new BootDisks(volume, row, workspace.Cache, scratch);
         var machine = new MachineOptions
         {
             Cpu = row.Cpu, Processors = row.Smp, Memory = row.Memory, Extra = row.Args, EndOnReset = row.EndOnReset,
             DirectKernel = row.Direct == null ? null : await RequireAsync(volume, row.Direct.Kernel),
             DirectInitrd = row.Direct?.Initrd == null ? null : await RequireAsync(volume, row.Direct.Initrd),
-            DirectCommandLine = row.Direct?.CommandLine,
+            DirectCommandLine = row.Direct?.CommandLine, Disks = await disks.PrepareAsync(),
         };
         Dictionary<string, string> files = row.Direct == null ? await volume.CollectAsync() : [];
+        return await PlayAsync(machine, files, serial, stop) ?? await disks.CheckAsync();
+    }
+
+    private async Task<string> PlayAsync(MachineOptions machine, Dictionary<string, string> files, SerialLog serial, CancellationToken stop)
+    {
         await using Emulator emulator = await Emulator.StartAsync(machine, files, serial, null);
         await File.WriteAllTextAsync(LogFile + ".cmd", emulator.CommandLine + "\n", stop);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop);
@@ -96,6 +104,10 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
             }
             if (step.Send != null)
                 await emulator.TypeAsync(step.Send);
+            if (step.Qmp != null && await ControlAsync(emulator, step.Qmp) is { } refused)
+                return $"step {number}: the emulator refuses {step.Qmp.ToJsonString()}: {refused}";
+            if (step.Restart)
+                await emulator.RestartAsync();
         }
         foreach (string pattern in row.Require)
             if ((await ExpectAsync(emulator.Serial, new Step { Expect = pattern }, 0, stop)).Why is { } why)
@@ -103,6 +115,14 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         if (row.MachineEnds && !await EndsAsync(emulator, stop))
             return "the machine did not end by itself";
         return null;
+    }
+
+    /// <returns>The emulator's answer if it is an error, else null.</returns>
+    private static async Task<string> ControlAsync(Emulator emulator, JsonNode command)
+    {
+        bool bare = command.GetValueKind() == JsonValueKind.String;
+        string answer = await emulator.ControlAsync((bare ? command : command["execute"]).GetValue<string>(), bare ? null : command["arguments"]);
+        return answer.Contains("\"error\"") ? answer : null;
     }
 
     private readonly record struct Found(int End, string Why);

@@ -54,7 +54,7 @@ public sealed class BootVolume(Workspace workspace, BootRow row, string scratch)
         {
             return await guest.ObtainAsync(name);
         }
-        catch (Failure e)
+        catch (Failure e) when (e.ExitCode == 3 || name != RootDisk.Name) // a disk that cannot be made, though all is there for it, is a fault of ours
         {
             throw new Unavailable(e.Message);
         }
