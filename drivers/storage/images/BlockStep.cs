@@ -39,6 +39,18 @@ public enum ImageStatus : byte
     ReadOnly,
     /// <summary>The memory supplied is too small.</summary>
     NoMemory,
+    /// <summary>File systems: a component of the path is not there.</summary>
+    NotFound,
+    /// <summary>File systems: there is something of that name already.</summary>
+    Exists,
+    /// <summary>File systems: the volume is full.</summary>
+    NoSpace,
+    /// <summary>File systems: not UTF-8, too long, or not allowed in a name.</summary>
+    BadName,
+    /// <summary>File systems: a directory where a file is wanted, or the other way round, or one that is not empty.</summary>
+    WrongKind,
+    /// <summary>File systems: the file is open in a way that excludes this.</summary>
+    Busy,
 }
 
 /// <summary>One step. Offsets and lengths are bytes, multiples of the sector of 512 bytes (<see cref="StepKind.NeedMemory"/> apart).</summary>
