@@ -18,7 +18,7 @@ public enum StepKind : byte
     ZeroData,
     /// <summary>Read <c>Length</c> bytes at <c>Offset</c> of the parent's virtual disk into the request's data at <c>DataOffset</c>.</summary>
     ReadParent,
-    /// <summary>Another request owns what this one needs: ask again (with success) once any other request of the image has finished.</summary>
+    /// <summary>Another request owns what this one needs: ask again (with success) once any other request of the image has been advanced.</summary>
     Wait,
     /// <summary>Supply <c>Length</c> zeroed bytes of memory, 8-byte aligned, that stay the image's; then go on.</summary>
     NeedMemory,
@@ -39,6 +39,8 @@ public enum ImageStatus : byte
     ReadOnly,
     /// <summary>The memory supplied is too small.</summary>
     NoMemory,
+    /// <summary>Its last writer did not close it: it must be opened for writing once, which repairs it, before it can be opened for reading.</summary>
+    NeedsReplay,
     /// <summary>File systems: a component of the path is not there.</summary>
     NotFound,
     /// <summary>File systems: there is something of that name already.</summary>

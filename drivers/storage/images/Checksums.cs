@@ -28,6 +28,15 @@ public static unsafe class Checksums
     /// <summary>CRC-32C of the bytes with the four at <paramref name="zeroed"/> taken as zero.</summary>
     public static uint Crc32C(byte* data, uint length, uint zeroed) => WithoutField(Crc32CNibbles, data, length, zeroed);
 
+    /// <summary>The state of a CRC-32C over several pieces, after the first; its four bytes at <paramref name="zeroed"/> are taken as zero.</summary>
+    public static uint BeginCrc32C(byte* data, uint length, uint zeroed) => ~WithoutField(Crc32CNibbles, data, length, zeroed);
+
+    /// <summary>The state after a further piece.</summary>
+    public static uint ContinueCrc32C(uint state, byte* data, uint length) => Add(Crc32CNibbles, state, data, length);
+
+    /// <summary>The CRC-32C of the pieces so far.</summary>
+    public static uint EndCrc32C(uint state) => ~state;
+
     private static uint WithoutField(ReadOnlySpan<uint> nibbles, byte* data, uint length, uint zeroed)
     {
         uint nothing = 0;

@@ -1,9 +1,7 @@
-// A read, write or flush of a VHD's virtual disk as a sequence of steps, ordered so that power may fail at any of them.
+// A request to a VHD's virtual disk as a sequence of steps, ordered so that power may fail at any of them.
 using System;
 
 namespace Lamina.Drivers.Storage.Images;
-
-public enum ImageOperation : byte { Read, Write, Flush }
 
 /// <summary>
 /// One request; lives at a fixed address until it is finished. Call <see cref="Advance"/>, do the step, call it with the outcome.
@@ -11,7 +9,7 @@ public enum ImageOperation : byte { Read, Write, Flush }
 /// bitmap hides yet: data | flush | bitmap. In memory a table entry changes only after it was written, so that no later request can be
 /// flushed before what it depends on.
 /// </summary>
-public unsafe struct VhdRequest
+public unsafe struct VhdRequest : IImageRequest<VhdImage>
 {
     private enum State : byte
     {
@@ -20,10 +18,10 @@ public unsafe struct VhdRequest
         UpdateBits, UpdateData, UpdateFlush, UpdateBitmap, Finished,
     }
 
-    private readonly VhdImage* image;
-    private readonly ulong offset;
-    private readonly uint length;
-    private readonly ImageOperation operation;
+    private VhdImage* image;
+    private ulong offset;
+    private uint length;
+    private ImageOperation operation;
     private State state;
     private uint position;      // bytes of the request that are done
     private uint chunk;         // bytes that are being done
@@ -32,8 +30,7 @@ public unsafe struct VhdRequest
     private ulong zeroUntil, allocatedAt;
     private fixed byte bits[512];
 
-    /// <param name="length">At most 4 GiB less one sector.</param>
-    public VhdRequest(VhdImage* image, ImageOperation operation, ulong offset, uint length)
+    public void Begin(VhdImage* image, ImageOperation operation, ulong offset, uint length)
     {
         this = default;
         this.image = image;
@@ -53,7 +50,6 @@ public unsafe struct VhdRequest
     private readonly uint FirstBit => InBlock % VhdImage.UnitBytes / 512;
     private readonly uint BitsInUnit => Math.Min(image->BlockBytes, VhdImage.UnitBytes) / 512;
 
-    /// <summary>The next step; <paramref name="success"/> is the outcome of the one before (true at first and after a wait).</summary>
     public BlockStep Advance(bool success)
     {
         if (!success) return Finish(ImageStatus.InputOutputError);
@@ -80,15 +76,25 @@ public unsafe struct VhdRequest
         {
             ImageStatus status = Check();
             if (status != ImageStatus.Success) return Finish(status);
-            if (operation == ImageOperation.Flush) return Then(State.FlushDone, BlockStep.Of(StepKind.Flush));
+            if (operation is ImageOperation.Flush or ImageOperation.Close) return Then(State.FlushDone, BlockStep.Of(StepKind.Flush));
         }
-        if (position == length) return Finish(ImageStatus.Success);
-        StepKind kind = operation == ImageOperation.Read ? StepKind.Read : StepKind.Write;
-        chunk = length - position;
-        if (image->Type == VhdType.Fixed) return Then(State.Direct, BlockStep.Data(kind, At, position, chunk));
-        chunk = Math.Min(chunk, Math.Min(image->BlockBytes - InBlock, VhdImage.UnitBytes - InBlock % VhdImage.UnitBytes));
-        bool allocated = image->Entry(Block) != VhdImage.Unallocated;
-        if (allocated && image->IsFull(Unit)) return Then(State.Direct, BlockStep.Data(kind, DataAt, position, chunk));
+        while (position != length && operation != ImageOperation.Discard)
+        {
+            chunk = length - position;
+            if (image->Type == VhdType.Fixed) return Then(State.Direct, DataStep(At));
+            chunk = Math.Min(chunk, Math.Min(image->BlockBytes - InBlock, VhdImage.UnitBytes - InBlock % VhdImage.UnitBytes));
+            bool allocated = image->Entry(Block) != VhdImage.Unallocated;
+            // Zeros where there is nothing and no parent: nothing to do, unless somebody is just making it something.
+            bool absentZeros = operation == ImageOperation.WriteZeros && !allocated && image->Type == VhdType.Dynamic;
+            if (!absentZeros || image->Owner != null) return Chunk(allocated, bitmap);
+            position += chunk;
+        }
+        return Finish(ImageStatus.Success);
+    }
+
+    private BlockStep Chunk(bool allocated, byte* bitmap)
+    {
+        if (allocated && image->IsFull(Unit)) return Then(State.Direct, DataStep(DataAt));
         if (operation == ImageOperation.Read)
             return allocated ? Then(State.ReadBits, BlockStep.Metadata(StepKind.Read, BitmapAt, bitmap, 512)) : Then(State.Direct, Absent(chunk));
         if (image->Owner != null) return Then(State.Next, BlockStep.Of(StepKind.Wait));
@@ -96,12 +102,19 @@ public unsafe struct VhdRequest
         return allocated ? Then(State.UpdateBits, BlockStep.Metadata(StepKind.Read, BitmapAt, bitmap, 512)) : BeginAllocation();
     }
 
+    private readonly BlockStep DataStep(ulong fileOffset) => operation switch
+    {
+        ImageOperation.Read => BlockStep.Data(StepKind.Read, fileOffset, position, chunk),
+        ImageOperation.Write => BlockStep.Data(StepKind.Write, fileOffset, position, chunk),
+        _ => new BlockStep { Kind = StepKind.WriteZeros, Offset = fileOffset, Length = chunk },
+    };
+
     private readonly ImageStatus Check()
     {
         if (!image->IsOpen) return ImageStatus.Invalid;
-        if (operation == ImageOperation.Flush) return ImageStatus.Success;
+        if (operation is ImageOperation.Flush or ImageOperation.Close) return ImageStatus.Success;
         if ((offset | length) % 512 != 0 || offset > image->VirtualBytes || length > image->VirtualBytes - offset) return ImageStatus.OutOfRange;
-        return operation == ImageOperation.Write && !image->IsWritable ? ImageStatus.ReadOnly : ImageStatus.Success;
+        return operation != ImageOperation.Read && !image->IsWritable ? ImageStatus.ReadOnly : ImageStatus.Success;
     }
 
     private readonly BlockStep Absent(uint bytes) =>
@@ -148,7 +161,7 @@ public unsafe struct VhdRequest
                 goto case State.AllocateZeros;
             case State.AllocateZeros:
                 bitmapSector = 0;
-                return Then(State.AllocateData, BlockStep.Data(StepKind.Write, dataAt + InBlock, position, chunk));
+                return Then(State.AllocateData, DataStep(dataAt + InBlock));
             case State.AllocateData:
             case State.AllocateBitmap:
                 if (bitmapSector == image->UnitsPerBlock) return Then(State.AllocateFlush, BlockStep.Of(StepKind.Flush));
@@ -185,9 +198,9 @@ public unsafe struct VhdRequest
         {
             case State.UpdateBits:
                 if (AllOnes(bitmap, 0, BitsInUnit)) image->SetFull(Unit);
-                if (!AllOnes(bitmap, FirstBit, chunk / 512)) return Then(State.UpdateData, BlockStep.Data(StepKind.Write, DataAt, position, chunk));
+                if (!AllOnes(bitmap, FirstBit, chunk / 512)) return Then(State.UpdateData, DataStep(DataAt));
                 Release();
-                return Then(State.Direct, BlockStep.Data(StepKind.Write, DataAt, position, chunk));
+                return Then(State.Direct, DataStep(DataAt));
             case State.UpdateData:
                 return Then(State.UpdateFlush, BlockStep.Of(StepKind.Flush));
             case State.UpdateFlush:

@@ -21,6 +21,7 @@ public abstract unsafe class ImageUnderTest(SparseFile file, bool writable) : ID
     public uint MemoryLimit = 64 << 20;
 
     public abstract ulong VirtualBytes { get; }
+    public virtual int SectorBytes => 512;
     protected abstract BlockStep AdvanceOpen(bool success, byte* memory);
     protected abstract Request CreateRequest(ImageOperation operation, ulong offset, uint length);
 
@@ -95,6 +96,8 @@ public abstract unsafe class ImageUnderTest(SparseFile file, bool writable) : ID
 
     public ImageStatus Flush() => Run(ImageOperation.Flush, 0, default);
 
+    public ImageStatus Close() => Run(ImageOperation.Close, 0, default);
+
     public void Dispose()
     {
         foreach (var (start, length) in memory)
@@ -147,6 +150,17 @@ public abstract unsafe class ImageUnderTest(SparseFile file, bool writable) : ID
     }
 }
 
+/// <summary>A request of any format.</summary>
+public sealed unsafe class RequestOf<TImage, TRequest> : ImageUnderTest.Request where TImage : unmanaged where TRequest : unmanaged, IImageRequest<TImage>
+{
+    private readonly TRequest* request = (TRequest*)NativeMemory.AllocZeroed((nuint)sizeof(TRequest));
+
+    public RequestOf(TImage* image, ImageOperation operation, ulong offset, uint length) => request->Begin(image, operation, offset, length);
+    protected override BlockStep Advance(bool success) => request->Advance(success);
+    protected override (nint, int)[] Memory => [((nint)request, sizeof(TRequest))];
+    public override void Dispose() => NativeMemory.Free(request);
+}
+
 public sealed unsafe class VhdUnderTest : ImageUnderTest
 {
     private readonly VhdImage* image;
@@ -160,16 +174,7 @@ public sealed unsafe class VhdUnderTest : ImageUnderTest
     public ref VhdImage Image => ref *image;
     public override ulong VirtualBytes => image->VirtualBytes;
     protected override BlockStep AdvanceOpen(bool success, byte* memory) => image->AdvanceOpen(success, memory);
-    protected override Request CreateRequest(ImageOperation operation, ulong offset, uint length) => new VhdRun(image, operation, offset, length);
-
-    private sealed class VhdRun : Request
-    {
-        private readonly VhdRequest* request = (VhdRequest*)NativeMemory.Alloc((nuint)sizeof(VhdRequest));
-        public VhdRun(VhdImage* image, ImageOperation operation, ulong offset, uint length) => *request = new VhdRequest(image, operation, offset, length);
-        protected override BlockStep Advance(bool success) => request->Advance(success);
-        protected override (nint, int)[] Memory => [((nint)request, sizeof(VhdRequest))];
-        public override void Dispose() => NativeMemory.Free(request);
-    }
+    protected override Request CreateRequest(ImageOperation operation, ulong offset, uint length) => new RequestOf<VhdImage, VhdRequest>(image, operation, offset, length);
 
     /// <summary>A new image in an empty file.</summary>
     public static SparseFile Create(VhdType type, ulong virtualBytes, uint blockBytes = 0, VhdUnderTest parent = null, SparseFile into = null)

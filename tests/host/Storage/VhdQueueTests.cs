@@ -34,11 +34,11 @@ public unsafe class VhdQueueTests
             using VhdUnderTest parent = VhdUnderTest.Opened(VhdUnderTest.Create(VhdType.Dynamic, size));
             SparseFile file = VhdUnderTest.Create(type, size, 8192, type == VhdType.Differencing ? parent : null);
             using VhdUnderTest image = VhdUnderTest.Opened(file, parent);
-            VhdSlot* slots = (VhdSlot*)NativeMemory.AllocZeroed(slotCount, (nuint)sizeof(VhdSlot));
+            ImageSlot<VhdRequest>* slots = (ImageSlot<VhdRequest>*)NativeMemory.AllocZeroed(slotCount, (nuint)sizeof(ImageSlot<VhdRequest>));
             Host host = new();
             fixed (VhdImage* at = &image.Image)
             {
-                VhdQueue<LateFile> queue = new(at, slots, slotCount, new(host));
+                ImageQueue<VhdImage, VhdRequest, LateFile> queue = new(at, slots, slotCount, new(host));
                 byte[] expected = new byte[size];
                 var running = new (ImageOperation Operation, int First, byte[] Data)?[slotCount];
                 for (int started = 0; started < 200 || host.Submitted.Count != 0;)
