@@ -77,8 +77,7 @@ public sealed unsafe class ExFatUnderTest : IDisposable
 
     public ImageStatus Mount()
     {
-        ExFatMount* mount = (ExFatMount*)Allocate((uint)sizeof(ExFatMount));
-        *mount = new ExFatMount(volume);
+        ExFatMount* mount = Fixed(new ExFatMount(volume));
         byte* supplied = null;
         bool success = true;
         for (int steps = 0; ; steps++)
@@ -95,6 +94,14 @@ public sealed unsafe class ExFatUnderTest : IDisposable
 
     private delegate BlockStep Planner(bool success);
 
+    // Planners live at a fixed address: not in a closure, which moves.
+    private T* Fixed<T>(in T planner) where T : unmanaged
+    {
+        T* at = (T*)Allocate((uint)sizeof(T));
+        *at = planner;
+        return at;
+    }
+
     private ImageStatus Run(Planner planner, Span<byte> data)
     {
         bool success = true;
@@ -108,13 +115,22 @@ public sealed unsafe class ExFatUnderTest : IDisposable
         }
     }
 
+    public Running StartCreate(string path, bool directory = false)
+    {
+        byte[] name = Encoding.UTF8.GetBytes(path);
+        byte* at = Allocate((uint)name.Length);
+        name.CopyTo(new Span<byte>(at, name.Length));
+        ExFatCreate* create = Fixed(new ExFatCreate(volume, at, (uint)name.Length, directory));
+        return new(this, success => create->Advance(success), []);
+    }
+
     public ImageStatus Create(string path, bool directory = false)
     {
         byte[] name = Encoding.UTF8.GetBytes(path);
         fixed (byte* at = name)
         {
-            ExFatCreate create = new(volume, at, (uint)name.Length, directory);
-            return Run(success => create.Advance(success), default);
+            ExFatCreate* create = Fixed(new ExFatCreate(volume, at, (uint)name.Length, directory));
+            return Run(success => create->Advance(success), default);
         }
     }
 
@@ -127,8 +143,8 @@ public sealed unsafe class ExFatUnderTest : IDisposable
         ExFatRun* list = (ExFatRun*)Allocate(runs * (uint)sizeof(ExFatRun));
         fixed (byte* at = name)
         {
-            ExFatOpen open = new(volume, into, list, runs, at, (uint)name.Length, writable);
-            return Run(success => open.Advance(success), default);
+            ExFatOpen* open = Fixed(new ExFatOpen(volume, into, list, runs, at, (uint)name.Length, writable));
+            return Run(success => open->Advance(success), default);
         }
     }
 
@@ -144,10 +160,28 @@ public sealed unsafe class ExFatUnderTest : IDisposable
         return Opened(path, true, runs);
     }
 
+    public ImageStatus Recover(out ExFatRecovery result)
+    {
+        ExFatRecovery* recovery = Fixed(new ExFatRecovery(volume));
+        byte* supplied = null;
+        bool success = true;
+        for (int steps = 0; ; steps++)
+        {
+            Assert.True(steps < MaximumSteps);
+            BlockStep step = recovery->Advance(success, supplied);
+            success = true;
+            supplied = null;
+            result = *recovery;
+            if (step.Kind == StepKind.Finished) return step.Status;
+            if (step.Kind == StepKind.NeedMemory) supplied = Allocate(step.Length);
+            else success = Perform(step, default);
+        }
+    }
+
     public ImageStatus Unmount()
     {
-        ExFatUnmount unmount = new(volume);
-        return Run(success => unmount.Advance(success), default);
+        ExFatUnmount* unmount = Fixed(new ExFatUnmount(volume));
+        return Run(success => unmount->Advance(success), default);
     }
 
     public void Dispose()
@@ -167,14 +201,19 @@ public sealed unsafe class ExFatUnderTest : IDisposable
         public ExFatUnderTest Under => under;
         public ulong Length => pointer->DataLength;
         public ulong Valid => pointer->ValidDataLength;
+        public bool NeedsFlush => pointer->NeedsFlush;
 
         public ImageStatus Run(ExFatOperation operation, ulong offset, Span<byte> data)
         {
-            ExFatRequest request = new(pointer, operation, offset, (uint)data.Length);
-            return under.Run(success => request.Advance(success), data);
+            ExFatRequest* request = under.Fixed(new ExFatRequest(pointer, operation, offset, (uint)data.Length));
+            return under.Run(success => request->Advance(success), data);
         }
 
-        public Running Start(ExFatOperation operation, ulong offset, byte[] data) => new(this, operation, offset, data);
+        public Running Start(ExFatOperation operation, ulong offset, byte[] data)
+        {
+            ExFatRequest* request = under.Fixed(new ExFatRequest(pointer, operation, offset, (uint)data.Length));
+            return new(under, success => request->Advance(success), data);
+        }
 
         public ImageStatus Write(ulong offset, byte[] data) => Run(ExFatOperation.Write, offset, data);
         public ImageStatus Resize(ulong length) => Run(ExFatOperation.Resize, length, default);
@@ -194,34 +233,24 @@ public sealed unsafe class ExFatUnderTest : IDisposable
         public void Close() => Assert.True(pointer->TryClose());
     }
 
-    /// <summary>A request whose steps are performed one at a time, so that several interleave.</summary>
-    public sealed class Running(OpenFile file, ExFatOperation operation, ulong offset, byte[] data)
+    /// <summary>A planner whose steps are performed one at a time, so that several interleave.</summary>
+    public sealed class Running(ExFatUnderTest under, Func<bool, BlockStep> planner, byte[] data)
     {
-        private readonly ExFatRequest* request = Allocate(file, operation, offset, data.Length);
         private bool success = true;
 
         public byte[] Data => data;
-        public ExFatOperation Operation => operation;
-        public ulong Offset => offset;
         public ImageStatus Status { get; private set; }
         public bool Waiting { get; private set; }
-
-        private static ExFatRequest* Allocate(OpenFile file, ExFatOperation operation, ulong offset, int length)
-        {
-            ExFatRequest* request = (ExFatRequest*)file.Under.Allocate((uint)sizeof(ExFatRequest));
-            *request = new ExFatRequest(file.Pointer, operation, offset, (uint)length);
-            return request;
-        }
 
         /// <summary>Performs the next step; false when it is finished.</summary>
         public bool Step()
         {
-            BlockStep step = request->Advance(success);
+            BlockStep step = planner(success);
             success = true;
             Waiting = step.Kind == StepKind.Wait;
             Status = step.Status;
             if (step.Kind == StepKind.Finished) return false;
-            if (!Waiting) success = file.Under.Perform(step, data);
+            if (!Waiting) success = under.Perform(step, data);
             return true;
         }
     }

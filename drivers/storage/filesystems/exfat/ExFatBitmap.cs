@@ -118,14 +118,14 @@ internal unsafe struct ExFatBitmap
         }
     }
 
-    /// <summary>Makes this bitmap what another's memory says; sectors that differ become dirty.</summary>
-    public void ReplaceBy(ulong* other)
+    /// <summary>Takes over what another bitmap of the volume says; sectors that differ become dirty.</summary>
+    public void ReplaceBy(ExFatBitmap* other)
     {
         int wordShift = sectorShift - 3;
         for (uint i = 0; i < MemoryWords; i++)
         {
-            if (words[i] == other[i]) continue;
-            words[i] = other[i];
+            if (words[i] == other->words[i]) continue;
+            words[i] = other->words[i];
             MarkSectorsDirty(i >> wordShift, 1);
         }
         CountFree();

@@ -11,7 +11,7 @@ public static class ExFatEntryType
     public const byte EndOfDirectory = 0x00;
     /// <summary>What fills slots that are free but have used ones behind them: a file entry that is not in use.</summary>
     public const byte Unused = 0x05;
-    public const byte AllocationBitmap = 0x81, UpCaseTable = 0x82, VolumeLabel = 0x83, File = 0x85, StreamExtension = 0xC0, FileName = 0xC1;
+    public const byte AllocationBitmap = 0x81, UpCaseTable = 0x82, VolumeLabel = 0x83, File = 0x85, VolumeGuid = 0xA0, StreamExtension = 0xC0, FileName = 0xC1;
 
     public const byte InUse = 0x80, Secondary = 0x40, Benign = 0x20;
 

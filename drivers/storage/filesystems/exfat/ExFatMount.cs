@@ -194,6 +194,7 @@ public unsafe struct ExFatMount
         volume->Bitmap.FirstClusterOnDisk = bitmap.FirstCluster;
         volume->Bitmap.OffsetOnDisk = volume->ClusterOffset(bitmap.FirstCluster);
         volume->UpCaseFirstCluster = upCase.FirstCluster;
+        volume->UpCaseClusters = volume->ClustersFor(upCase.DataLength);
         volume->Bitmap.CountFree();
         cluster = upCase.FirstCluster;
         done = 0;

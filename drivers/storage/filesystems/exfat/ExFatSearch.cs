@@ -48,6 +48,8 @@ internal unsafe struct ExFatSearch
     /// <summary>Slots from the end of the directory to the place, which must no longer look like its end; all in 512 aligned bytes.</summary>
     public readonly uint FillerSlots => fillerSlots;
     public readonly ulong FirstFiller => endOffset;
+    /// <summary>Behind the last entry that was taken.</summary>
+    public readonly ExFatCursor Cursor => cursor;
     /// <summary>Some set could not be trusted.</summary>
     public readonly bool SawDamage => damaged;
 
@@ -94,6 +96,7 @@ internal unsafe struct ExFatSearch
         {
             if (!HasPlace) slotsFound = 0;
             if (type == ExFatEntryType.File) Set.Append(entry, offset);
+            else damaged |= everySet && !IsKnown(type);
         }
         return false;
     }
@@ -110,6 +113,10 @@ internal unsafe struct ExFatSearch
         damaged |= !Set.IsSound;
         return Set.IsSound;
     }
+
+    /// <summary>What has no clusters, or such as are accounted for elsewhere.</summary>
+    private static bool IsKnown(byte type) =>
+        type is ExFatEntryType.AllocationBitmap or ExFatEntryType.UpCaseTable or ExFatEntryType.VolumeLabel or ExFatEntryType.VolumeGuid;
 
     /// <summary>
     /// A new set goes into one unit of 512 bytes where that can hold it, else the file entry at least is in one unit with the stream

@@ -28,7 +28,7 @@ public unsafe struct ExFatVolume
     internal ExFatUpCase UpCase;
     internal int SectorShift, ClusterShift;
     internal ulong FatAt, FatBytes, HeapAt;
-    internal uint RootCluster, UpCaseFirstCluster;
+    internal uint RootCluster, UpCaseFirstCluster, UpCaseClusters;
 
     // Of the planner that holds the volume.
     internal ExFatWalk Walk;
