@@ -16,7 +16,7 @@ public unsafe struct IntegrationServices
     /// <summary>Longest message that is sent, headers included; a ring must take one packet of it.</summary>
     public const int MaximumMessageSize = ServiceChannel.HeaderSize + 2580;
 
-    /// <summary>So much of a packet's payload need be copied out of the ring: guests that answer more are not understood.</summary>
+    /// <summary>Buffer for <c>IncomingRing.TryRead</c>, descriptor included: answers are as long as what they answer. A longer packet breaks the ring.</summary>
     public const int ReceiveBufferSize = 4096;
 
     public HeartbeatService Heartbeat;
