@@ -14,7 +14,7 @@ internal static unsafe class ConfigKeys
     {
         KeySet.Machine => index switch { 0 => "switches"u8, 1 => "vms"u8, _ => default },
         KeySet.Switch => index switch { 0 => "name"u8, 1 => "type"u8, _ => default },
-        KeySet.Disk => index switch { 0 => "path"u8, 1 => "readonly"u8, _ => default },
+        KeySet.Disk => index switch { 0 => "path"u8, 1 => "device"u8, 2 => "image"u8, 3 => "readonly"u8, _ => default },
         KeySet.Nic => index switch { 0 => "switch"u8, 1 => "mac"u8, _ => default },
         _ => index switch
         {

@@ -1,5 +1,6 @@
 // Reads lamina.json (DESIGN, "lamina.json") into a MachineConfig: the machine, its switches and the shape of a VM.
 using System;
+using System.Numerics;
 using Lamina.Text;
 
 namespace Lamina.Root.Config;
@@ -171,13 +172,32 @@ public unsafe partial struct ConfigParser
             DiskConfig* disk = vm->Disk(vm->DiskCount++);
             int line = _reader.TokenLine;
             uint seen = 0;
-            while (TryNextKey(KeySet.Disk, ref seen))
-            {
-                if (_key == 0) disk->Path = ReadText(MaxPathLength, "a file name"u8);
-                else ReadFlag(ref disk->ReadOnly);
-            }
-            if (_reader.Token != JsonToken.Error) RequireKey(seen, KeySet.Disk, 0, line, "this disk"u8);
+            while (TryNextKey(KeySet.Disk, ref seen)) ReadDiskKey(disk);
+            const uint sources = 0b111;
+            if (_reader.Token != JsonToken.Error && BitOperations.PopCount(seen & sources) != 1)
+                Report(line).Text("this disk needs one of \"path\", \"device\" and \"image\""u8).Line();
         }
+    }
+
+    private void ReadDiskKey(DiskConfig* disk)
+    {
+        switch (_key)
+        {
+            case 0: disk->Place = ReadText(MaxPathLength, "a file name"u8); break;
+            case 1: disk->Place = ReadText(MaxPathLength, "the name of a disk or partition"u8); break;
+            case 2: disk->Place = ReadImage(); break;
+            default: ReadFlag(ref disk->ReadOnly); return;
+        }
+        disk->Source = (DiskSource)_key;
+    }
+
+    private ConfigText ReadImage()
+    {
+        ConfigText place = ReadText(MaxPathLength, "VOLUME:/path of a disk image"u8);
+        int colon = place.Span.IndexOf((byte)':');
+        if (place.IsGiven && (colon <= 0 || colon + 2 >= place.Length || place.Span[colon + 1] is not ((byte)'/' or (byte)'\\')))
+            ReportValue("VOLUME:/path of a disk image"u8);
+        return place;
     }
 
     private void ReadNics(VmConfig* vm)

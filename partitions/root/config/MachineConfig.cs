@@ -29,10 +29,24 @@ public struct SwitchConfig
     public bool HasErrors;
 }
 
+/// <summary>Where a disk's content is.</summary>
+public enum DiskSource : byte
+{
+    /// <summary>"path": a boot module, in memory; what is written to it is gone when the machine restarts.</summary>
+    BootModule,
+    /// <summary>"device": a disk or partition of the machine, by name, "serial:TEXT", "partuuid:GUID" or "partlabel:TEXT".</summary>
+    Device,
+    /// <summary>"image": "VOLUME:/path", a raw, VHD or VHDX file on a volume that the root can write.</summary>
+    Image,
+}
+
 /// <summary>One element of a virtual machine's "disks".</summary>
 public struct DiskConfig
 {
-    public ConfigText Path;
+    public DiskSource Source;
+
+    /// <summary>What the key of the source says.</summary>
+    public ConfigText Place;
     public bool ReadOnly;
 }
 

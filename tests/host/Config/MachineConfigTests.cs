@@ -46,8 +46,8 @@ public unsafe class MachineConfigTests
         Assert.Equal("initrd.img", ConfigHost.Text(vm->Initrd));
         Assert.Equal("console=ttyS0 root=/dev/sda1", ConfigHost.Text(vm->CommandLine));
         Assert.Equal(1, vm->DiskCount);
-        Assert.Equal("debian.img", ConfigHost.Text(vm->Disk(0)->Path));
-        Assert.Equal(7, vm->Disk(0)->Path.Line);
+        Assert.Equal("debian.img", ConfigHost.Text(vm->Disk(0)->Place));
+        Assert.Equal(7, vm->Disk(0)->Place.Line);
         Assert.Equal(1, vm->NicCount);
         Assert.Equal(0, vm->Nic(0)->SwitchIndex);
         Assert.True(vm->Nic(0)->HasMac);
@@ -98,7 +98,11 @@ public unsafe class MachineConfigTests
     [InlineData("\"cap\": 10, \"reserve\": 20", "\"reserve\" (20) must not exceed \"cap\" (10)")]
     [InlineData("\"disks\": {}", "\"disks\" must be an array of disks, found an object")]
     [InlineData("\"disks\": [ \"a\" ]", "expected a disk { \"path\": … }, found \"a\"")]
-    [InlineData("\"disks\": [ { \"readonly\": true } ]", "this disk has no \"path\"")]
+    [InlineData("\"disks\": [ { \"readonly\": true } ]", "this disk needs one of \"path\", \"device\" and \"image\"")]
+    [InlineData("\"disks\": [ { \"path\": \"a\", \"device\": \"nvme0n1\" } ]", "this disk needs one of \"path\", \"device\" and \"image\"")]
+    [InlineData("\"disks\": [ { \"image\": \"a.vhdx\" } ]", "\"image\" must be VOLUME:/path of a disk image, found \"a.vhdx\"")]
+    [InlineData("\"disks\": [ { \"image\": \"data:\" } ]", "\"image\" must be VOLUME:/path of a disk image")]
+    [InlineData("\"disks\": [ { \"image\": \":/a\" } ]", "\"image\" must be VOLUME:/path of a disk image")]
     [InlineData("\"disks\": [ { \"path\": \"a\", \"readOnly\": true } ]", "unknown key \"readOnly\"; expected perhaps \"readonly\"")]
     [InlineData("\"nics\": [ { \"switch\": \"nope\" } ]", "no usable switch \"nope\"")]
     [InlineData("\"nics\": [ { \"mac\": \"00:15:5d:00:00\" } ]", "\"mac\" must be a MAC address such as")]
@@ -143,6 +147,17 @@ public unsafe class MachineConfigTests
         Assert.True(host.Vm(0)->HasErrors);
         Assert.False(host.Vm(1)->HasErrors);
         Assert.True(host.Vm(2)->HasErrors);
+    }
+
+    [Fact]
+    public void DisksComeFromThreePlaces()
+    {
+        using ConfigHost host = new("{\"vms\":[{\"name\":\"a\",\"kernel\":\"k\",\"disks\":[{\"path\":\"d\"},{\"device\":\"serial:S1\",\"readonly\":true},{\"image\":\"data:\\\\vms/a.vhdx\"}]}]}");
+        Assert.Empty(host.Errors);
+        VmConfig* vm = host.Machine->Vm(0);
+        Assert.Equal((DiskSource.BootModule, "d", false), (vm->Disk(0)->Source, ConfigHost.Text(vm->Disk(0)->Place), vm->Disk(0)->ReadOnly));
+        Assert.Equal((DiskSource.Device, "serial:S1", true), (vm->Disk(1)->Source, ConfigHost.Text(vm->Disk(1)->Place), vm->Disk(1)->ReadOnly));
+        Assert.Equal((DiskSource.Image, "data:\\vms/a.vhdx"), (vm->Disk(2)->Source, ConfigHost.Text(vm->Disk(2)->Place)));
     }
 
     [Fact]
