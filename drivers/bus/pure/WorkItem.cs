@@ -30,6 +30,18 @@ public unsafe struct WorkQueue
         last = item;
     }
 
+    /// <summary>Takes an item out, if it is queued: its memory is about to go.</summary>
+    public void Remove(WorkItem* item)
+    {
+        if (!item->Queued) return;
+        item->Queued = false;
+        WorkItem* before = null;
+        for (WorkItem* at = first; at != item; at = at->Next) before = at;
+        if (before == null) first = item->Next;
+        else before->Next = item->Next;
+        if (last == item) last = before;
+    }
+
     /// <summary>Takes the oldest item; it may be queued again at once, by its own handler too.</summary>
     public bool TryTake(out WorkItem* item)
     {

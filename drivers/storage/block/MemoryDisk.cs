@@ -10,6 +10,9 @@ public unsafe struct MemoryDisk
     private byte* memory;
     private BlockRequestList waiting;
 
+    /// <summary>Where its content is.</summary>
+    public readonly byte* Start => memory;
+
     /// <summary>A device over <paramref name="bytes"/> (a multiple of 512) bytes of memory. Returned pointer: into <paramref name="disk"/>.</summary>
     public static BlockDevice* Create(MemoryDisk* disk, byte* memory, ulong bytes, bool isReadOnly)
     {

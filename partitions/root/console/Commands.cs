@@ -48,7 +48,10 @@ public static unsafe class Commands
         ConsoleOutput.Line("disks                 disks and their partitions, and who uses them"u8);
         ConsoleOutput.Line("log                   the last lines of output again"u8);
         ConsoleOutput.Line("vm list               virtual machines and their states"u8);
-        ConsoleOutput.Line("vm start NAME         and so: stop, restart, suspend, resume, show"u8);
+        ConsoleOutput.Line("vm start NAME         and so: restart, suspend, resume, show"u8);
+        ConsoleOutput.Line("vm stop NAME          asks the guest to shut down, turns it off after a minute; vm turnoff NAME: at once"u8);
+        ConsoleOutput.Line("vm stats NAME         exits, signals and requests, and how they relate"u8);
+        ConsoleOutput.Line("vm adddisk NAME DISK  DISK: device:NAME, image:VOLUME:/PATH or path:FILE, then readonly; vm removedisk NAME LUN"u8);
         ConsoleOutput.Line("vm connect NAME       goes to its serial port; Ctrl-] comes back"u8);
         ConsoleOutput.Line("test msi              a device's message reaches its driver (QEMU's edu device)"u8);
         ConsoleOutput.Line("test disk NAME        reads it; BYTES: how much; write: writes on it, for scratch disks"u8);

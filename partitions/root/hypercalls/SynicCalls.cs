@@ -20,6 +20,17 @@ public static unsafe class SynicCalls
         return HypercallClient.CallQuietly(account, HypercallCode.HvCallPostMessageDirect);
     }
 
+    /// <summary>HvCallPostMessage: a message of the root's by one of its connections; HV_STATUS_INSUFFICIENT_BUFFERS while the port's are taken.</summary>
+    public static HvStatus PostMessage(uint connection, uint messageType, ReadOnlySpan<byte> payload)
+    {
+        HvInputPostMessage* input = HypercallClient.Prepare<HvInputPostMessage>();
+        input->ConnectionId = connection;
+        input->MessageType = messageType;
+        input->PayloadSize = (uint)Math.Min(payload.Length, SynicLimits.HV_MESSAGE_PAYLOAD_BYTE_COUNT);
+        payload.Slice(0, (int)input->PayloadSize).CopyTo(new Span<byte>(input->Payload, SynicLimits.HV_MESSAGE_PAYLOAD_BYTE_COUNT));
+        return HypercallClient.CallQuietly(null, HypercallCode.HvCallPostMessage);
+    }
+
     /// <summary>HvCallSignalEventDirect: a flag of a child's SINT.</summary>
     public static HvStatus SignalEventDirect(PartitionAccount* account, VpIndex vp, byte sint, ushort flag)
     {

@@ -17,6 +17,9 @@ public static unsafe class Executor
     /// <summary>Intercepts taken in a row before the others get their turn.</summary>
     private const int MessagesPerTurn = 64;
 
+    /// <summary>Likewise for work items.</summary>
+    private const int ItemsPerTurn = 64;
+
     private static WorkQueue queue;
     private static bool awake;
     private static ulong now; // as of the last look at the clock
@@ -30,6 +33,14 @@ public static unsafe class Executor
         bool enabled = Interrupts.Disable();
         queue.Add(item);
         Wake();
+        Interrupts.Restore(enabled);
+    }
+
+    /// <summary>Takes an item back, since its memory is about to go.</summary>
+    public static void Cancel(WorkItem* item)
+    {
+        bool enabled = Interrupts.Disable();
+        queue.Remove(item);
         Interrupts.Restore(enabled);
     }
 
@@ -51,23 +62,39 @@ public static unsafe class Executor
     private static void Turn()
     {
         HvMessage message;
-        for (int i = 0; Synic.TryTakeMessage(&message); i++)
+        for (int i = 0; Synic.TryTakeMessage(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &message); i++)
         {
             VmWorker.OnMessage(&message);
             if (i < MessagesPerTurn) continue;
             Wake();
             break;
         }
+        if (Synic.TakeBusInterrupt()) TakeBus(&message);
         bool worked = false;
-        while (!queue.IsEmpty && TryTake(out WorkItem* item))
+        for (int i = 0; !queue.IsEmpty && TryTake(out WorkItem* item); i++)
         {
             item->Handler(item->Context);
             worked = true;
+            // Items may queue themselves again.
+            if (i < ItemsPerTurn) continue;
+            Wake();
+            break;
         }
         // Intercepts alone do not let timers fall due: the clock is read when its interrupt came, or when time was spent otherwise.
         if (worked || Timers.TakeExpired()) now = ReferenceClock.Now;
         Timers.RunDue(now);
         Timers.Program(VmWorker.OnTimer(now));
+    }
+
+    // Messages first: an OPEN before the first signal of its channel.
+    private static void TakeBus(HvMessage* message)
+    {
+        while (Synic.TryTakeMessage(BusNumbers.RootSint, message)) VmWorker.OnBusMessage(message);
+        for (uint word = 0; word < Synic.EventWords; word++)
+        {
+            ulong flags = Synic.TakeEvents(BusNumbers.RootSint, word);
+            if (flags != 0) VmWorker.OnBusEvents(word, flags);
+        }
     }
 
     private static bool TryTake(out WorkItem* item)

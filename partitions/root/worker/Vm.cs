@@ -2,6 +2,7 @@
 using System;
 using System.Runtime.CompilerServices;
 using Lamina.Abi;
+using Lamina.Drivers.Vsp.Storage;
 using Lamina.Root.Config;
 using Lamina.Root.Devices;
 using Lamina.Root.Hypercalls;
@@ -33,11 +34,16 @@ public unsafe struct Vm
     public ulong Runs;
     public int LastWordsLength;
     private WordsBuffer _lastWords;
+    private PlaceSlots _places;
 
     [InlineArray(LastWordsCapacity)] private struct WordsBuffer { private byte _first; }
+    [InlineArray(VmDisks.Capacity)] private struct PlaceSlots { private DiskPlace _first; }
 
     public readonly ReadOnlySpan<byte> Name => Config->Name.Span;
     public readonly bool IsActive => Machine != null && State is VmState.Running or VmState.Paused;
+
+    /// <summary>Where the disk of a LUN is: the configuration's disks first, then those that the console added.</summary>
+    public DiskPlace* DiskPlace(int lun) => (DiskPlace*)Unsafe.AsPointer(ref _places) + lun;
 
     /// <summary>Text of the guest's last crash, filtered; <see cref="LastWordsLength"/> bytes of it are in use.</summary>
     public byte* LastWords => (byte*)Unsafe.AsPointer(ref _lastWords);
@@ -69,6 +75,15 @@ public unsafe struct VmMachine
     private PieceSlots _pieces;
     public GuestMemory Memory;
     public VmDevices Devices;
+
+    /// <summary>VMbus, in pages of its own; null: the VM has none.</summary>
+    public VmBus* Bus;
+    public VmIntegration* Integration;
+
+    /// <summary>The disks' controller, in memory of its own.</summary>
+    internal StorageController<VspHost>* Storage;
+    internal ulong StorageMemory, StoragePages;
+    public VmDisks Disks;
     public LineAssembler Output;
 
     /// <summary>When an unfinished line is printed, 100 ns; 0: there is none.</summary>

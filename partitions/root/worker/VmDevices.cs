@@ -146,7 +146,7 @@ public unsafe struct VmDevices
     internal static void OnPowerTimer(Vm* vm) => UpdatePower(vm);
 
     /// <summary>Time of day in 100 ns since 1970.</summary>
-    private static ulong UnixTime =>
+    internal static ulong UnixTime =>
         (ulong)WallClock.UnixSeconds * ReferenceClock.TicksPerSecond + ReferenceClock.Now % ReferenceClock.TicksPerSecond;
 
     /// <summary>Input moves up while there is room, then the interrupt line follows.</summary>

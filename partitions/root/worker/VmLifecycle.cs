@@ -41,16 +41,29 @@ internal static unsafe class VmLifecycle
         return false;
     }
 
-    /// <summary>To Off, for whatever reason; everything is given back before this returns.</summary>
-    public static void End(Vm* vm, VmEnd reason)
+    /// <summary>To Off, for whatever reason. False: devices still use its memory, the VM is Stopping, and <see cref="FinishEnd"/> is to follow.</summary>
+    public static bool TryEnd(Vm* vm, VmEnd reason)
     {
-        if (vm->Machine == null) return;
+        if (vm->Machine == null || vm->State == VmState.Stopping) return false;
         GuestConsole.Flush(vm);
         vm->State = VmState.Stopping;
+        vm->LastEnd = reason;
+        if (vm->Machine->Bus != null)
+        {
+            // A guest that went on running could go on using its bus.
+            VmResources.TrySetSuspended(vm->Machine, true);
+            if (!VmBus.TryClose(vm->Machine->Bus)) return false;
+        }
+        FinishEnd(vm);
+        return true;
+    }
+
+    /// <summary>From Stopping to Off: everything is given back before this returns.</summary>
+    public static void FinishEnd(Vm* vm)
+    {
         VmResources.Release(vm);
         vm->State = VmState.Off;
-        vm->LastEnd = reason;
-        Report(vm, reason);
+        Report(vm, vm->LastEnd);
     }
 
     public static void Pause(Vm* vm)
@@ -58,6 +71,7 @@ internal static unsafe class VmLifecycle
         if (vm->State != VmState.Running) { VmLog.Line(vm, "is not running"u8); return; }
         if (!VmResources.TrySetSuspended(vm->Machine, true)) return;
         vm->State = VmState.Paused;
+        VmIntegration.Suspended(vm);
         VmLog.Line(vm, "paused"u8);
     }
 
@@ -66,6 +80,7 @@ internal static unsafe class VmLifecycle
         if (vm->State != VmState.Paused) { VmLog.Line(vm, "is not paused"u8); return; }
         if (!VmResources.TrySetSuspended(vm->Machine, false)) return;
         vm->State = VmState.Running;
+        VmIntegration.Resumed(vm);
         VmLog.Line(vm, "resumed"u8);
     }
 
@@ -91,9 +106,13 @@ internal static unsafe class VmLifecycle
         if (!TryFindModule(vm, vm->Config->Initrd, "initrd"u8, out ReadOnlySpan<byte> initrd)) return false;
         if (!VmResources.TryAllocateMemory(vm) || !TryLoad(vm, kernel, initrd, out InitialRegisters registers)) return false;
         VmDevices.Initialize(vm);
-        if (!VmResources.TryCreatePartition(vm, root) || !VmDevices.TryInstallIntercepts(vm)) return false;
+        if (!VmResources.TryCreatePartition(vm, root) || !VmDevices.TryInstallIntercepts(vm) || !TryCreateBus(vm)) return false;
         return TrySetRegisters(vm, in registers);
     }
+
+    // The SynIC test device gives its guest's connection numbers to the guest.
+    private static bool TryCreateBus(Vm* vm) =>
+        vm->Config->SynicTestDevice || VmBus.TryCreate(vm) && VmIntegration.TryCreate(vm) && VmStorage.TryCreate(vm) && VmDisks.TryOpenAll(vm);
 
     /// <summary>A boot module by the name that the configuration gives it; absent when the key is.</summary>
     private static bool TryFindModule(Vm* vm, ConfigText name, ReadOnlySpan<byte> key, out ReadOnlySpan<byte> file)

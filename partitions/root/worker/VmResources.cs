@@ -108,6 +108,10 @@ internal static unsafe class VmResources
     {
         VmMachine* machine = vm->Machine;
         if (machine == null) return;
+        VmIntegration.Release(vm);
+        VmDisks.CloseAll(vm);
+        VmStorage.Release(vm);
+        VmBus.Release(vm);
         bool gone = !machine->IsCreated || TryDeletePartition(vm);
         for (int i = 0; i < machine->PieceCount; i++)
         {

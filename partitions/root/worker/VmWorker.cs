@@ -1,6 +1,8 @@
 // The VM worker: what the root's executor calls when messages arrive, time passes, or someone types.
 using System;
+using System.Numerics;
 using Lamina.Abi;
+using Lamina.Drivers.Storage.Registry;
 using Lamina.Root.Config;
 using Lamina.Root.Hypercalls;
 using Lamina.Root.Kernel;
@@ -20,9 +22,13 @@ public static unsafe class VmWorker
     private static Vm* _connected;
     private static PartitionAccount* _root;
     private static CycleTest* _cycle;
+    private static DiskListener _disksSettled;
 
     /// <summary>When <see cref="OnTimer"/> has something to look at, 100 ns. May be early, never late.</summary>
     private static ulong _due;
+
+    /// <summary>The root's own account.</summary>
+    internal static PartitionAccount* Root => _root;
 
     /// <summary>The VMs, in the order of the configuration.</summary>
     internal static int Count => _count;
@@ -45,7 +51,17 @@ public static unsafe class VmWorker
         _root->Id = PartitionId.Self;
         DepositPool.TryDeposit(_root);
         for (int i = 0; i < _count; i++)
-            if (Get(i)->Config->Autostart && !Get(i)->Config->HasErrors) Start(Get(i));
+            if (StartsByItself(Get(i)) && !VmDisks.NeedsMachineDisks(Get(i))) Start(Get(i));
+        _disksSettled.Settled = &OnDisksSettled;
+        fixed (DiskListener* listener = &_disksSettled) StorageDrivers.Disks->Listen(listener);
+    }
+
+    private static bool StartsByItself(Vm* vm) => vm->Config->Autostart && !vm->Config->HasErrors;
+
+    private static void OnDisksSettled(void* context)
+    {
+        for (int i = 0; i < _count; i++)
+            if (StartsByItself(Get(i)) && VmDisks.NeedsMachineDisks(Get(i)) && Get(i)->Runs == 0) Start(Get(i));
     }
 
     /// <summary>A message of the core about a child. Messages about partitions that are gone are dropped.</summary>
@@ -56,6 +72,27 @@ public static unsafe class VmWorker
         if (*(uint*)copy->Payload >= vm->Machine->ProcessorCount) return;
         VmEnd end = Intercepts.Handle(vm, copy);
         if (end != VmEnd.None) End(vm, end);
+    }
+
+    /// <summary>A message of a child to its bus. Those of earlier runs are dropped.</summary>
+    public static void OnBusMessage(HvMessage* copy)
+    {
+        int number = BusNumbers.VmOfPort(copy->Header.SenderOrPort);
+        if (number >= _count || !Get(number)->IsActive) return;
+        VmBus* bus = Get(number)->Machine->Bus;
+        if (bus != null && bus->Numbers.MessagePort == copy->Header.SenderOrPort) VmBus.OnMessage(bus, copy);
+    }
+
+    /// <summary>Event flags of children's channels, 64 of them from flag 64 × <paramref name="word"/> on.</summary>
+    public static void OnBusEvents(uint word, ulong flags)
+    {
+        for (; flags != 0; flags &= flags - 1)
+        {
+            uint flag = word * 64 + (uint)BitOperations.TrailingZeroCount(flags);
+            int number = BusNumbers.VmOfFlag(flag);
+            if (number >= _count || !Get(number)->IsActive || Get(number)->Machine->Bus == null) continue;
+            VmBus.OnSignal(Get(number)->Machine->Bus, BusNumbers.ChannelOfFlag(flag));
+        }
     }
 
     /// <summary>Does what is due at <paramref name="now"/> (100 ns); returns when it wants to be called next, ulong.MaxValue for never.</summary>
@@ -76,6 +113,13 @@ public static unsafe class VmWorker
             }
             if (machine->OutputDeadline != 0 && machine->OutputDeadline <= now) GuestConsole.OnQuiet(vm, now);
             if (machine->PowerDeadline <= now) VmDevices.OnPowerTimer(vm);
+            if (machine->Bus != null) Schedule(VmBus.OnTimer(machine->Bus, now));
+            if (VmIntegration.HasStopFailed(vm, out ReadOnlySpan<byte> why))
+            {
+                VmLog.Line(vm, why);
+                End(vm, VmEnd.Stopped);
+                continue;
+            }
             if (machine->OutputDeadline != 0) Schedule(machine->OutputDeadline);
             if (machine->CrashDeadline != 0) Schedule(machine->CrashDeadline);
             Schedule(machine->PowerDeadline);
@@ -105,12 +149,27 @@ public static unsafe class VmWorker
         return true;
     }
 
-    /// <summary>Ends a VM; one that asked for it is started again with the same configuration.</summary>
+    /// <summary>
+    /// Ends a VM, at once or as soon as no device uses its memory any more; one that asked for it is then started again with the same
+    /// configuration.
+    /// </summary>
     internal static void End(Vm* vm, VmEnd reason)
     {
+        if (VmLifecycle.TryEnd(vm, reason)) Ended(vm);
+    }
+
+    /// <summary>The last request of a VM that is ending has come back.</summary>
+    internal static void OnBusClosed(Vm* vm)
+    {
+        if (vm->State != VmState.Stopping) return;
+        VmLifecycle.FinishEnd(vm);
+        Ended(vm);
+    }
+
+    private static void Ended(Vm* vm)
+    {
         bool isUnderTest = CycleDriver.IsTesting(vm);
-        bool again = reason == VmEnd.Reset && !isUnderTest;
-        VmLifecycle.End(vm, reason);
+        bool again = vm->LastEnd == VmEnd.Reset && !isUnderTest;
         if (isUnderTest) CycleDriver.Ended();
         if (again && VmLifecycle.TryStart(vm, _root)) return;
         if (_connected == vm) Disconnect();
@@ -183,6 +242,11 @@ public static unsafe class VmWorker
         {
             _vms[i].Config = _config->Vm(i);
             _vms[i].Number = i;
+            for (int lun = 0; lun < _config->Vm(i)->DiskCount; lun++)
+            {
+                DiskConfig* disk = _config->Vm(i)->Disk(lun);
+                _vms[i].DiskPlace(lun)->TrySet(disk->Source, disk->Place.Span, disk->ReadOnly);
+            }
         }
         return true;
     }

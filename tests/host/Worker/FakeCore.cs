@@ -44,6 +44,10 @@ public static unsafe class FakeCore
     public static HvStatus FailStatus = HvStatus.HV_STATUS_OPERATION_FAILED;
     public static readonly List<ushort> Codes = [];
 
+    /// <summary>Messages that the root posted, by connection; while <see cref="PostsFail"/> the buffers are full.</summary>
+    public static readonly List<(uint Connection, byte[] Payload)> Posted = [];
+    public static bool PostsFail;
+
     public static IEnumerable<ulong> PagesOfCore => Partitions.Values.SelectMany(p => p.Free.Concat(p.Used));
     public static FakePartition Root => Partitions[RootId];
     public static FakePartition Child => Partitions.Last(p => p.Key != RootId).Value;
@@ -58,6 +62,8 @@ public static unsafe class FakeCore
         CallCount = 0;
         FailAt = -1;
         Codes.Clear();
+        Posted.Clear();
+        PostsFail = false;
     }
 
     public static ulong Call(ulong control, ulong inputAddress, ulong outputAddress)
@@ -94,6 +100,7 @@ public static unsafe class FakeCore
 
     private static HvStatus Simple(ushort code, byte* parameters, byte* output)
     {
+        if (code == HypercallCode.HvCallPostMessage) return Post((HvInputPostMessage*)parameters);
         FakePartition partition = Find(*(ulong*)parameters);
         if (code != HypercallCode.HvCallCreatePartition && partition == null) return HvStatus.HV_STATUS_INVALID_PARTITION_ID;
         switch (code)
@@ -156,6 +163,14 @@ public static unsafe class FakeCore
                 return partition.ConnectionIds.Remove(((HvInputDisconnectPort*)parameters)->ConnectionId) ? default : HvStatus.HV_STATUS_INVALID_CONNECTION_ID;
             default: return HvStatus.HV_STATUS_INVALID_HYPERCALL_CODE;
         }
+    }
+
+    private static HvStatus Post(HvInputPostMessage* input)
+    {
+        if (!Root.ConnectionIds.Contains(input->ConnectionId)) return HvStatus.HV_STATUS_INVALID_CONNECTION_ID;
+        if (PostsFail) return HvStatus.HV_STATUS_INSUFFICIENT_BUFFERS;
+        Posted.Add((input->ConnectionId, new ReadOnlySpan<byte>(input->Payload, (int)input->PayloadSize).ToArray()));
+        return default;
     }
 
     private static HvStatus Rep(ushort code, byte* parameters, byte* output, uint index)

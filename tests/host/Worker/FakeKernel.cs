@@ -3,6 +3,8 @@ using System;
 using System.Collections.Generic;
 using System.Runtime.InteropServices;
 using System.Text;
+using Lamina.Drivers.Bus;
+using Lamina.Drivers.Storage.Registry;
 using Lamina.Tests.Host.Worker;
 
 namespace Lamina.Root.Kernel
@@ -53,6 +55,32 @@ namespace Lamina.Root.Kernel
     {
         public const ulong TicksPerSecond = 10_000_000;
         public static ulong Now { get; set; } = 1;
+    }
+
+    public static unsafe class Executor
+    {
+        private static WorkQueue _queue;
+
+        public static void Queue(WorkItem* item) => _queue.Add(item);
+        public static void Cancel(WorkItem* item) => _queue.Remove(item);
+
+        /// <summary>Runs what is queued, and what that queues.</summary>
+        public static void RunQueued()
+        {
+            while (_queue.TryTake(out WorkItem* item)) item->Handler(item->Context);
+        }
+    }
+
+    public static unsafe class StorageDrivers
+    {
+        /// <summary>A machine whose only disks are those that a test adds.</summary>
+        public static BlockRegistry* Disks { get; private set; }
+
+        public static void Reset()
+        {
+            Disks = BlockRegistry.Create((byte*)NativeMemory.AllocZeroed((nuint)BlockRegistry.MemoryBytes + 4096));
+            Disks->Complete();
+        }
     }
 
     public static class WallClock

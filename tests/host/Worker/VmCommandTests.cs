@@ -2,6 +2,7 @@
 using System;
 using System.Text;
 using CsCheck;
+using Lamina.Root.Config;
 using Lamina.Root.Worker;
 using Xunit;
 
@@ -22,6 +23,16 @@ public class VmCommandTests
     [InlineData("vm show debian", VmVerb.Show, "debian")]
     [InlineData("vm suspend debian", VmVerb.Suspend, "debian")]
     [InlineData("vm resume debian", VmVerb.Resume, "debian")]
+    [InlineData("vm turnoff debian", VmVerb.TurnOff, "debian")]
+    [InlineData("vm stats debian", VmVerb.Stats, "debian")]
+    [InlineData("vm adddisk debian device:nvme0n1", VmVerb.AddDisk, "debian")]
+    [InlineData("vm adddisk debian device:nvme0n1 readonly", VmVerb.AddDisk, "debian")]
+    [InlineData("vm removedisk debian 3", VmVerb.RemoveDisk, "debian")]
+    [InlineData("vm adddisk debian", VmVerb.Wrong, "")]
+    [InlineData("vm adddisk debian device:a other", VmVerb.Wrong, "")]
+    [InlineData("vm removedisk debian", VmVerb.Wrong, "")]
+    [InlineData("vm removedisk debian x", VmVerb.Wrong, "")]
+    [InlineData("vm removedisk debian 1 2", VmVerb.Wrong, "")]
     [InlineData("help", VmVerb.None, "")]
     [InlineData("show memory", VmVerb.None, "memory")]
     [InlineData("test other", VmVerb.None, "")]
@@ -37,6 +48,17 @@ public class VmCommandTests
         Assert.Equal(verb, command.Verb);
         if (verb is not (VmVerb.None or VmVerb.Wrong)) Assert.Equal(name, Encoding.UTF8.GetString(command.Name));
         Assert.Equal(verb == VmVerb.Wrong, command.Usage.Length != 0);
+    }
+
+    [Fact]
+    public void A_disk_has_a_source()
+    {
+        VmCommand command = Parse("vm adddisk debian image:data:/vms/a.vhdx READONLY");
+        Assert.True(command.ReadOnly);
+        Assert.True(DiskPlace.TryParse(command.Disk, out DiskSource source, out ReadOnlySpan<byte> name));
+        Assert.Equal((DiskSource.Image, "data:/vms/a.vhdx"), (source, Encoding.UTF8.GetString(name)));
+        Assert.Equal(7u, Parse("vm removedisk debian 7").Count);
+        foreach (string wrong in new[] { "nvme0n1", "disk:a", "device:", "" }) Assert.False(DiskPlace.TryParse(Encoding.UTF8.GetBytes(wrong), out _, out _));
     }
 
     [Fact]

@@ -12,6 +12,7 @@ using static Lamina.Tests.Host.Worker.WorkerHost;
 
 namespace Lamina.Tests.Host.Worker;
 
+[Collection("worker")]
 public unsafe class VmWorkerTests : IDisposable
 {
     private ulong _free;

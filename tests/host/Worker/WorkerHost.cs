@@ -35,6 +35,7 @@ public static unsafe class WorkerHost
         BootModules.Files["lamina.json"] = Encoding.UTF8.GetBytes(json);
         BootModules.Files["tiny.bin"] = TinyKernel();
         PhysicalMemory.Limit = 1 << 16;
+        StorageDrivers.Reset();
         VmWorker.Initialize();
         ConsoleOutput.Lines.Clear();
         ConsoleOutput.RawText.Clear();

@@ -18,6 +18,7 @@ public static unsafe class Interrupts
     private const int LastDeviceVector = 0xDF;
     public const byte SynicVector = 0xE0;
     public const byte TimerVector = 0xE1;
+    public const byte BusVector = 0xE2;
 
     private struct Connection
     {

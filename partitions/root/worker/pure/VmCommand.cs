@@ -9,10 +9,15 @@ public enum VmVerb : byte
     None,
     List,
     Start,
+    /// <summary>Asks the guest first.</summary>
     Stop,
+    TurnOff,
     Restart,
     Connect,
     Show,
+    Stats,
+    AddDisk,
+    RemoveDisk,
     Suspend,
     Resume,
     Cycle,
@@ -29,8 +34,12 @@ public ref struct VmCommand
     public VmVerb Verb;
     public ReadOnlySpan<byte> Name;
 
-    /// <summary>Cycles wanted.</summary>
+    /// <summary>Cycles wanted; or the LUN of the disk to remove.</summary>
     public uint Count;
+
+    /// <summary>The disk to add: "path:NAME", "device:NAME" or "image:VOLUME:/path".</summary>
+    public ReadOnlySpan<byte> Disk;
+    public bool ReadOnly;
 
     /// <summary>How long a cycle's VM may run before it is deleted.</summary>
     public uint Milliseconds;
@@ -48,16 +57,27 @@ public ref struct VmCommand
         bool prefixed = Is(word, "vm"u8);
         if (prefixed) word = rest.Take();
         VmVerb verb = FindVerb(word);
-        if (verb == VmVerb.None) return prefixed ? Wrong(command, "vm list, or vm start|stop|restart|suspend|resume|connect|show NAME"u8) : command;
+        if (verb == VmVerb.None) return prefixed ? Wrong(command, "vm list, or vm start|stop|turnoff|restart|suspend|resume|connect|show|stats|adddisk|removedisk NAME"u8) : command;
         // These words alone may mean other things than VMs.
-        if (!prefixed && verb is (VmVerb.Show or VmVerb.Suspend or VmVerb.Resume)) return command;
+        if (!prefixed && verb is (VmVerb.Show or VmVerb.Stats or VmVerb.Suspend or VmVerb.Resume)) return command;
         command.Verb = verb;
         if (verb != VmVerb.List)
         {
             command.Name = rest.Take();
             if (command.Name.Length == 0) return Wrong(command, UsageOf(verb));
         }
-        return rest.Take().Length == 0 ? command : Wrong(command, UsageOf(verb));
+        return TryParseDisk(ref command, ref rest) && rest.Take().Length == 0 ? command : Wrong(command, UsageOf(verb));
+    }
+
+    /// <summary>What stands behind the name: "SOURCE [readonly]" of a disk to add, the LUN of one to remove.</summary>
+    private static bool TryParseDisk(ref VmCommand command, ref Words rest)
+    {
+        if (command.Verb == VmVerb.RemoveDisk) return TryNumber(rest.Take(), out command.Count);
+        if (command.Verb != VmVerb.AddDisk) return true;
+        command.Disk = rest.Take();
+        ReadOnlySpan<byte> word = rest.Take();
+        command.ReadOnly = Is(word, "readonly"u8);
+        return command.Disk.Length != 0 && (command.ReadOnly || word.Length == 0);
     }
 
     private static VmCommand ParseTest(VmCommand command, Words rest)
@@ -79,10 +99,14 @@ public ref struct VmCommand
         if (Is(word, "list"u8)) return VmVerb.List;
         if (Is(word, "start"u8)) return VmVerb.Start;
         if (Is(word, "stop"u8)) return VmVerb.Stop;
+        if (Is(word, "turnoff"u8)) return VmVerb.TurnOff;
         if (Is(word, "restart"u8)) return VmVerb.Restart;
         if (Is(word, "connect"u8)) return VmVerb.Connect;
         if (Is(word, "suspend"u8)) return VmVerb.Suspend;
         if (Is(word, "resume"u8)) return VmVerb.Resume;
+        if (Is(word, "stats"u8)) return VmVerb.Stats;
+        if (Is(word, "adddisk"u8)) return VmVerb.AddDisk;
+        if (Is(word, "removedisk"u8)) return VmVerb.RemoveDisk;
         return Is(word, "show"u8) ? VmVerb.Show : VmVerb.None;
     }
 
@@ -91,10 +115,14 @@ public ref struct VmCommand
         VmVerb.List => "vm list"u8,
         VmVerb.Start => "vm start NAME"u8,
         VmVerb.Stop => "vm stop NAME"u8,
+        VmVerb.TurnOff => "vm turnoff NAME"u8,
         VmVerb.Restart => "vm restart NAME"u8,
         VmVerb.Connect => "vm connect NAME"u8,
         VmVerb.Suspend => "vm suspend NAME"u8,
         VmVerb.Resume => "vm resume NAME"u8,
+        VmVerb.Stats => "vm stats NAME"u8,
+        VmVerb.AddDisk => "vm adddisk NAME path:FILE|device:NAME|image:VOLUME:/PATH [readonly]"u8,
+        VmVerb.RemoveDisk => "vm removedisk NAME LUN"u8,
         _ => "vm show NAME"u8,
     };
 
