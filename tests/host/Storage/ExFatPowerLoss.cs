@@ -72,6 +72,7 @@ public sealed class ExFatPowerLoss
         using (ExFatUnderTest volume = ExFatUnderTest.Mounted(file))
         {
             Assert.Equal(ImageStatus.Success, volume.Create("d", true));
+            if (random.Next(2) == 0) Scatter(random, volume);
             for (int i = 0; i < 3; i++) files.Add(new Tracked($"/d/file {i}") { File = volume.Created($"/d/file {i}") });
             SparseFile before = file.Clone();
             file.Log = [];
@@ -82,6 +83,19 @@ public sealed class ExFatPowerLoss
             int stride = Math.Max(1, log.Count / 60);
             for (int cut = random.Next(stride); cut <= log.Count; cut += 1 + random.Next(2 * stride - 1))
                 CheckCut(random, before, log, cut, moments.FindLast(m => m.LogIndex <= cut));
+        }
+    }
+
+    /// <summary>Many files of one cluster each, anywhere, so that no other stays in one piece and chains lead far.</summary>
+    private static void Scatter(Random random, ExFatUnderTest volume)
+    {
+        for (int i = 0; i < 60; i++)
+        {
+            ExFatUnderTest.OpenFile one = volume.Created($"/{i}");
+            volume.Volume.SearchFrom = 2 + (uint)random.Next((int)volume.Volume.ClusterCount);
+            Assert.Equal(ImageStatus.Success, one.Resize(volume.Volume.ClusterBytes));
+            Assert.Equal(ImageStatus.Success, one.Flush());
+            one.Close();
         }
     }
 

@@ -201,6 +201,8 @@ public sealed unsafe class ExFatUnderTest : IDisposable
         public ExFatUnderTest Under => under;
         public ulong Length => pointer->DataLength;
         public ulong Valid => pointer->ValidDataLength;
+        public uint Runs => pointer->RunCount;
+        public bool ChangesAtOnce => pointer->ChangesAtOnce;
         public bool NeedsFlush => pointer->NeedsFlush;
 
         public ImageStatus Run(ExFatOperation operation, ulong offset, Span<byte> data)
@@ -231,6 +233,7 @@ public sealed unsafe class ExFatUnderTest : IDisposable
         public byte[] ReadAll() => Read(0, ((int)Length + 511) / 512 * 512)[..(int)Length];
 
         public void Close() => Assert.True(pointer->TryClose());
+        public void Abandon() => pointer->Abandon();
     }
 
     /// <summary>A planner whose steps are performed one at a time, so that several interleave.</summary>

@@ -19,14 +19,18 @@ internal unsafe struct ExFatCommit
     private State state;
     private ulong length, validLength;
     private uint clusters, index;
-    private bool isChain, mustLink, removes;
+    private bool isChain, mustLink, trims, removes;
 
+    /// <param name="trim">Gives clusters back that the length does not need.</param>
     /// <param name="removal">The file's lengths are 0, and its entries go.</param>
-    public void Begin(ExFatFile* of, bool removal = false)
+    public void Begin(ExFatFile* of, bool trim = false, bool removal = false)
     {
         this = default;
         file = of;
+        trims = trim;
         removes = removal;
+        of->CommitPending = true;
+        of->IsBeingRemoved = removal;
         length = of->DataLength;
         validLength = of->ValidDataLength;
         clusters = of->Volume->ClustersFor(length);
@@ -80,12 +84,12 @@ internal unsafe struct ExFatCommit
                 case State.Committed:
                     bool shrinks = Shrinks;
                     TakeAsOnDisk();
-                    if (!shrinks)
+                    if (!shrinks && !trims)
                     {
                         step = default;
                         return false;
                     }
-                    state = isChain ? State.End : State.Free;
+                    state = shrinks && isChain ? State.End : State.Free;
                     break;
                 case State.End:
                     if (SetLink(volume, clusters - 1, ExFatBootSector.EndOfChain, out step)) state = State.EndFlush;
@@ -174,6 +178,7 @@ internal unsafe struct ExFatCommit
 
     private readonly void TakeAsOnDisk()
     {
+        file->CommitPending = false;
         file->DiskLength = length;
         file->DiskValidLength = validLength;
         file->DiskClusters = clusters;

@@ -218,6 +218,7 @@ public unsafe struct ExFatCreate
         for (uint i = 0; i < name.Length; i++)
             *(char*)(set->Entry(2 + i / ExFatSet.NameUnitsPerEntry) + 2 + i % ExFatSet.NameUnitsPerEntry * sizeof(char)) = name[i];
         set->Seal();
+        Directory->CommitPending = true;
         volume->SetWriter.BeginNew(set);
         state = State.Set;
         return false;
@@ -225,7 +226,8 @@ public unsafe struct ExFatCreate
 
     private BlockStep Finish(ImageStatus status)
     {
-        if (usesDirectory) Directory->TrimTo(Directory->DiskClusters);
+        // What may be on the disk already is rather leaked than used twice.
+        if (usesDirectory && !Directory->CommitPending) Directory->TrimTo(Directory->DiskClusters);
         usesDirectory = false;
         fixed (ExFatCreate* self = &this) volume->Release(self);
         state = State.Finished;

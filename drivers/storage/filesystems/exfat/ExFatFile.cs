@@ -18,6 +18,8 @@ public unsafe struct ExFatFile
     internal ExFatFile* NextOpen;
     internal ExFatSet Set;
     internal bool HasGrown, Contiguous;    // Contiguous: NoFatChain on the disk
+    internal bool CommitPending;           // what the disk says of the file is not certain
+    internal bool IsBeingRemoved;
     internal ulong DiskLength, DiskValidLength;
     internal uint DiskClusters, ClusterCount, Running;
     internal void* Extender;               // the request that moves the end of the file or of what is valid
@@ -35,7 +37,7 @@ public unsafe struct ExFatFile
     /// <summary>False for a file of other systems whose two entries that change lie in different sectors: a loss of power while its length changes can cost the file.</summary>
     public readonly bool ChangesAtOnce => Set.Count == 0 || Set.ChangesAtOnce;
     /// <summary>Something is in memory that only a flush makes durable.</summary>
-    public readonly bool NeedsFlush => IsWritable && (DataLength != DiskLength || ValidDataLength != DiskValidLength);
+    public readonly bool NeedsFlush => IsWritable && !IsBeingRemoved && (DataLength != DiskLength || ValidDataLength != DiskValidLength);
 
     /// <summary>Where a byte of the file lies, and how many follow it there without a gap; false beyond its clusters. Ignores what is valid.</summary>
     public readonly bool TryMap(ulong offset, out ulong volumeOffset, out ulong length)
@@ -70,7 +72,7 @@ public unsafe struct ExFatFile
                 *link = NextOpen;
                 break;
             }
-        if (IsWritable && ClusterCount > DiskClusters) TrimTo(DiskClusters);
+        if (IsWritable && !CommitPending && ClusterCount > DiskClusters) TrimTo(DiskClusters);
         IsOpen = false;
     }
 

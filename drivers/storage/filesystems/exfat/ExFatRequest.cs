@@ -14,7 +14,7 @@ public enum ExFatOperation : byte
     /// <summary>Makes the offset the file's length. New bytes read as zeros, and take clusters at once but are durable only by a flush; a
     /// shorter file is durable when this has finished.</summary>
     Resize,
-    /// <summary>Deletes the file, which is closed and gone for good when this has finished.</summary>
+    /// <summary>Deletes the file, which is closed and gone for good when this has finished; if it fails, it may be done again and nothing else.</summary>
     Remove,
 }
 
@@ -108,7 +108,7 @@ public unsafe struct ExFatRequest
 
     private readonly ImageStatus Check()
     {
-        if (!file->IsOpen) return ImageStatus.Invalid;
+        if (!file->IsOpen || (file->IsBeingRemoved && operation != ExFatOperation.Remove)) return ImageStatus.Invalid;
         if (operation is ExFatOperation.Write or ExFatOperation.Resize or ExFatOperation.Remove && !file->IsWritable) return ImageStatus.ReadOnly;
         if (operation is not (ExFatOperation.Read or ExFatOperation.Write)) return ImageStatus.Success;
         return (offset | length) % 512 != 0 || offset > ulong.MaxValue - length ? ImageStatus.OutOfRange : ImageStatus.Success;
@@ -120,9 +120,9 @@ public unsafe struct ExFatRequest
         return TryHoldVolume() ? BeginCommit() : BlockStep.Of(StepKind.Wait);
     }
 
-    private BlockStep BeginCommit(bool removes = false)
+    private BlockStep BeginCommit()
     {
-        file->Volume->Commit.Begin(file, removes);
+        file->Volume->Commit.Begin(file, operation != ExFatOperation.Flush, operation == ExFatOperation.Remove);
         state = State.Commit;
         return Advance(true);
     }
@@ -163,7 +163,7 @@ public unsafe struct ExFatRequest
     {
         if (!TryExtend() || file->Running != 0 || !TryHoldVolume()) return BlockStep.Of(StepKind.Wait);
         file->DataLength = file->ValidDataLength = 0;
-        return BeginCommit(true);
+        return BeginCommit();
     }
 
     private BlockStep StartWrite()
