@@ -16,6 +16,7 @@ public sealed class ExFatChecker
     private readonly long fatAt, heapAt;
     private readonly uint clusterCount;
     private readonly Dictionary<uint, string> owners = [];
+    private readonly List<(uint Cluster, string Of)> surplus = [];
     private byte[] bitmap = [];
 
     public sealed record Found(long Length, long Valid, uint[] Clusters, bool Contiguous);
@@ -44,6 +45,9 @@ public sealed class ExFatChecker
         ReadDirectory(root, "");
         foreach (var (cluster, owner) in owners)
             if (!IsMarked(cluster)) Errors.Add($"cluster {cluster} of {owner} is free by the bitmap");
+        // Whoever deletes such a file frees its whole chain.
+        foreach (var (cluster, of) in surplus)
+            if (!IsMarked(cluster) || owners.ContainsKey(cluster)) Errors.Add($"the chain of {of} goes on into cluster {cluster}, which is {(IsMarked(cluster) ? owners[cluster] : "free")}");
         LeakedClusters = Enumerable.Range(2, (int)clusterCount).Count(cluster => IsMarked((uint)cluster) && !owners.ContainsKey((uint)cluster));
     }
 
@@ -87,7 +91,7 @@ public sealed class ExFatChecker
             if (cluster < 2 || cluster - 2 >= clusterCount || !seen.Add(cluster))
             {
                 Errors.Add($"{what}: its chain breaks behind {clusters.Count} of {wanted} clusters");
-                break;
+                return [.. clusters];
             }
             clusters.Add(cluster);
             cluster = U32(Bytes(fatAt + cluster * 4L, 4), 0);
@@ -97,7 +101,16 @@ public sealed class ExFatChecker
                 return [.. clusters];
             }
         }
-        if (Errors.Count == 0) LongChains.Add(what);
+        LongChains.Add(what);
+        for (uint cluster = U32(Bytes(fatAt + clusters[^1] * 4L, 4), 0); cluster != EndOfChain; cluster = U32(Bytes(fatAt + cluster * 4L, 4), 0))
+        {
+            if (cluster < 2 || cluster - 2 >= clusterCount || !seen.Add(cluster))
+            {
+                Errors.Add($"{what}: its chain breaks behind its end");
+                break;
+            }
+            surplus.Add((cluster, what));
+        }
         return [.. clusters];
     }
 

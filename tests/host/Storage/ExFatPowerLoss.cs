@@ -73,7 +73,7 @@ public sealed class ExFatPowerLoss
         {
             Assert.Equal(ImageStatus.Success, volume.Create("d", true));
             if (random.Next(2) == 0) Scatter(random, volume);
-            for (int i = 0; i < 3; i++) files.Add(new Tracked($"/d/file {i}") { File = volume.Created($"/d/file {i}") });
+            for (int i = 0; i < 7; i++) files.Add(new Tracked($"/d/file {i}") { File = volume.Created($"/d/file {i}") });
             SparseFile before = file.Clone();
             file.Log = [];
             Remember(file);

@@ -6,14 +6,12 @@ namespace Lamina.Drivers.Storage.FileSystems;
 
 /// <summary>
 /// Part of the volume. Growth: bitmap and the FAT's entries of new clusters | flush (the data too) | the link to them from a chain that was
-/// there | flush | file entry and stream extension | flush. What loss of power leaves is clusters that nobody has, or a chain
+/// there (not before: others free a chain to its end) | flush | file entry and stream extension | flush. What loss of power leaves is clusters that nobody has, or a chain
 /// that is longer than its file. Shrinking: entries | flush | the chain's new end | flush | bitmap.
 /// </summary>
 internal unsafe struct ExFatCommit
 {
     private enum State : byte { Dirty, Bitmap, Fat, Flush, Link, LinkFlush, Seal, Entries, EntriesFlush, Committed, End, EndFlush, Free, FreedBitmap }
-
-    private const uint EntriesPerSector = 512 / sizeof(uint);
 
     private ExFatFile* file;
     private State state;
@@ -39,11 +37,6 @@ internal unsafe struct ExFatCommit
         if (clusters <= of->DiskClusters || !isChain) index = clusters;
         else if (wasChain) index = of->DiskClusters;
         mustLink = index != 0 && index < clusters;
-        if (mustLink && LinkIsInSameSector())
-        {
-            index--;
-            mustLink = false;
-        }
     }
 
     private readonly bool Shrinks => clusters < file->DiskClusters;
@@ -107,16 +100,6 @@ internal unsafe struct ExFatCommit
     {
         state = next;
         step = BlockStep.Of(StepKind.Flush);
-        return true;
-    }
-
-    /// <summary>Then one write makes new entries and the link to them durable together.</summary>
-    private readonly bool LinkIsInSameSector()
-    {
-        if (clusters - file->DiskClusters >= EntriesPerSector) return false;
-        uint sector = file->ClusterOf(file->DiskClusters - 1) / EntriesPerSector;
-        for (uint i = file->DiskClusters; i < clusters; i++)
-            if (file->ClusterOf(i) / EntriesPerSector != sector) return false;
         return true;
     }
 
