@@ -3,6 +3,7 @@ using System;
 using Lamina.Abi;
 using Lamina.Drivers.Bus;
 using Lamina.Drivers.Bus.Pci;
+using Lamina.Drivers.Storage.Ahci;
 using Lamina.Drivers.Storage.Nvme;
 using Lamina.Drivers.Storage.Registry;
 using Lamina.Drivers.Storage.Virtio;
@@ -40,7 +41,8 @@ public static unsafe class StorageDrivers
     {
         if (function.HeaderLayout != 0) return;
         if (NvmeDriver<DriverHost>.IsNvme(function)) NvmeDriver<DriverHost>.TryStart(function, disks);
-        if (VirtioBlock<DriverHost>.Matches(function)) VirtioBlock<DriverHost>.Start(function, disks);
+        else if (VirtioBlock<DriverHost>.Matches(function)) VirtioBlock<DriverHost>.Start(function, disks);
+        else if (AhciController<DriverHost>.Matches(function)) AhciController<DriverHost>.Start(function, disks);
     }
 
     private static void OnAdded(void* context, DiskEntry* disk)
