@@ -68,6 +68,7 @@ public unsafe struct NvmeQueue
         for (uint i = 0; i < 2 * entries; i++) completions[i] = 0;
         for (uint i = 0; i < slotCount; i++)
         {
+            if (slots[i].InUse) slots[i].Generation++;
             slots[i].InUse = false;
             slots[i].Context = null;
             slots[i].NextFree = i + 1 == slotCount ? None : (ushort)(i + 1);
