@@ -45,7 +45,9 @@ public sealed partial class DebianArchive(string folder)
     public async Task<string[]> ResolveAsync(IEnumerable<string> packages)
     {
         await UpdateAsync();
-        Outcome plan = await ChildProcess.RequireAsync("apt-get", ["install", "-s", "-q", "--no-install-recommends", "?essential", .. packages], environment: Environment);
+        // apt counts itself among the essential packages, mmdebstrap does not.
+        Outcome plan = await ChildProcess.RequireAsync("apt-get",
+            ["install", "-s", "-q", "--no-install-recommends", "?and(?essential,?not(?exact-name(apt)))", .. packages], environment: Environment);
         return Planned().Matches(plan.Output).Select(m => $"{m.Groups[1].Value} {m.Groups[2].Value}").Order(StringComparer.Ordinal).ToArray();
     }
 

@@ -20,7 +20,8 @@ public static class TestVerb
     /// <param name="filter">Part of a name; "host/…" and "boot/…" leave the other kind out.</param>
     public static async Task<int> RunAsync(Workspace workspace, string filter)
     {
-        await Requirements.EnsureAsync(Requirements.Build, Requirements.Run);
+        // All at once and first: rows run side by side, and only one may install.
+        await Requirements.EnsureAsync(Requirements.Build, Requirements.Run, Requirements.Disks, Requirements.Guest, Requirements.RootDisk);
         var tally = new Tally();
         List<BootRow> rows = BootRow.ReadAll(Path.Combine(workspace.Root, "tests", "boot"))
             .Where(r => filter == null || ("boot/" + r.Name).Contains(filter, StringComparison.OrdinalIgnoreCase)).ToList();
