@@ -63,8 +63,10 @@ public static class PowerLoss
             {
                 started++;
                 Running next = new() { Operation = random.Next(6) switch { 0 => ImageOperation.Flush, 1 => ImageOperation.Read, _ => ImageOperation.Write } };
-                next.First = Math.Min(sectors - 1, random.Next(blocks) * blockSectors + random.Next(blockSectors));
-                next.Count = Math.Min(1 + random.Next(MaximumSectors), sectors - next.First);
+                // Of 512 bytes each, as loss of power tears them, in whole sectors of the disk.
+                int whole = image.SectorBytes / 512;
+                next.First = Math.Min(sectors - 1, random.Next(blocks) * blockSectors + random.Next(blockSectors)) / whole * whole;
+                next.Count = Math.Min((1 + random.Next(MaximumSectors)) * whole, sectors - next.First);
                 // The order of overlapping requests is not defined: have none at the same time.
                 if (running.Any(r => r.Operation != ImageOperation.Flush && r.First < next.First + next.Count && next.First < r.First + r.Count)) continue;
                 byte[] data = next.Operation == ImageOperation.Flush ? [] : new byte[next.Count * 512];
@@ -91,7 +93,8 @@ public static class PowerLoss
         }
     }
 
-    private static void CheckCut(Random random, SparseFile before, List<(long Offset, byte[] Data)?> log, int cut, Moment moment, Func<SparseFile, ImageUnderTest> open)
+    /// <summary>What a disk may hold after power has failed in front of an entry of the log.</summary>
+    private static SparseFile Cut(Random random, SparseFile before, List<(long Offset, byte[] Data)?> log, int cut)
     {
         int durable = cut == 0 ? 0 : log.FindLastIndex(cut - 1, entry => entry == null) + 1;
         int chance = random.Next(4);   // of a sector written after the last flush to be there, in quarters; 3: all
@@ -104,6 +107,13 @@ public static class PowerLoss
                 for (int at = 0; at < data.Length; at += 512)
                     if (chance == 3 || random.Next(4) < chance) disk.Write(offset + at, data.AsSpan(at, 512));
         }
+        return disk;
+    }
+
+    private static void CheckCut(Random random, SparseFile before, List<(long Offset, byte[] Data)?> log, int cut, Moment moment, Func<SparseFile, ImageUnderTest> open)
+    {
+        SparseFile disk = Cut(random, before, log, cut);
+        OpenWithFurtherLoss(random, ref disk, open);
         using ImageUnderTest image = open(disk);
         Assert.Equal(ImageStatus.Success, image.Open());
         byte[] all = image.Read(0, moment.Begun.Length * 512);
@@ -111,19 +121,32 @@ public static class PowerLoss
         {
             uint version = VersionOf(all.AsSpan(i * 512, 512), i);
             Assert.True(version >= moment.Promised[i] && version <= moment.Begun[i],
-                $"cut at {cut} of {log.Count}, durable {durable}: sector {i} has version {version}, {moment.Promised[i]} was promised, {moment.Begun[i]} begun");
+                $"cut at {cut} of {log.Count}: sector {i} has version {version}, {moment.Promised[i]} was promised, {moment.Begun[i]} begun");
         }
         // The image must go on working: a write everywhere, read back after opening it again.
         for (int i = 0; i < moment.Begun.Length; i += 97)
         {
-            byte[] sector = new byte[512];
+            byte[] sector = new byte[image.SectorBytes];
+            int first = i * 512 / sector.Length * sector.Length;
             Stamp(sector, i, 77777);
-            Assert.Equal(ImageStatus.Success, image.Write((ulong)i * 512, sector));
-            sector.CopyTo(all, i * 512);
+            Assert.Equal(ImageStatus.Success, image.Write((ulong)first, sector));
+            sector.CopyTo(all, first);
         }
         using ImageUnderTest again = open(disk);
         Assert.Equal(ImageStatus.Success, again.Open());
         Assert.True(all.AsSpan().SequenceEqual(again.Read(0, all.Length)));
+    }
+
+    /// <summary>Power may fail in the middle of a repair as well: what opening wrote is cut, a few times.</summary>
+    private static void OpenWithFurtherLoss(Random random, ref SparseFile disk, Func<SparseFile, ImageUnderTest> open)
+    {
+        for (int times = random.Next(3); times > 0; times--)
+        {
+            SparseFile before = disk.Clone();
+            disk.Log = [];
+            using (ImageUnderTest image = open(disk)) Assert.Equal(ImageStatus.Success, image.Open());
+            disk = Cut(random, before, disk.Log, random.Next(disk.Log.Count + 1));
+        }
     }
 
     private static void Stamp(Span<byte> sector, int index, uint version)

@@ -3,53 +3,13 @@ using System;
 using System.IO;
 using Lamina.Drivers.Storage.Images;
 using Xunit;
+using static Lamina.Tests.Host.Storage.ImageContent;
 
 namespace Lamina.Tests.Host.Storage;
 
 public class VhdTests
 {
     private const int MiB = 1 << 20;
-
-    private static byte[] Pattern(Random random, int length)
-    {
-        byte[] data = new byte[length];
-        random.NextBytes(data);
-        return data;
-    }
-
-    private static void Temporary(Action<string> test)
-    {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("lamina-vhd");
-        try { test(folder.FullName); }
-        finally { folder.Delete(true); }
-    }
-
-    /// <summary>Random writes to an image and to a raw file of the same size.</summary>
-    private static SparseFile WriteRandomly(Random random, ImageUnderTest image, int count, ulong spread)
-    {
-        SparseFile raw = new() { Length = (long)image.VirtualBytes };
-        for (int i = 0; i < count; i++)
-        {
-            ulong sectors = spread / 512, offset = (ulong)random.NextInt64((long)sectors) * 512;
-            byte[] data = Pattern(random, (int)Math.Min(512u * (ulong)(1 + random.Next(600)), image.VirtualBytes - offset));
-            Assert.Equal(ImageStatus.Success, image.Write(offset, data));
-            raw.Write((long)offset, data);
-        }
-        Assert.Equal(ImageStatus.Success, image.Flush());
-        return raw;
-    }
-
-    private static void AssertEqual(SparseFile raw, ImageUnderTest image)
-    {
-        Assert.Equal((ulong)raw.Length, image.VirtualBytes);
-        byte[] expected = new byte[3 * MiB / 2];
-        for (long at = 0; at < raw.Length; at += expected.Length)
-        {
-            int length = (int)Math.Min(expected.Length, raw.Length - at);
-            raw.Read(at, expected);
-            Assert.True(expected.AsSpan(0, length).SequenceEqual(image.Read((ulong)at, length)), $"differs from {at} on");
-        }
-    }
 
     [ProgramTheory("qemu-img", "qemu-utils")]
     [InlineData("subformat=fixed,force_size=on", VhdType.Fixed)]
