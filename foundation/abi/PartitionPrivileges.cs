@@ -76,7 +76,7 @@ public readonly struct PartitionPrivileges(ulong value)
     public static PartitionPrivileges CreatePort => new(1UL << 38);
     /// <summary>HvCallConnectPort.</summary>
     public static PartitionPrivileges ConnectPort => new(1UL << 39);
-    /// <summary>HvCallMapStatsPage.</summary>
+    /// <summary>HvCallMapStatsPage, HvCallUnmapStatsPage.</summary>
     public static PartitionPrivileges AccessStats => new(1UL << 40);
     /// <summary>HvCallPostDebugData, HvCallRetrieveDebugData, HvCallResetDebugSession.</summary>
     public static PartitionPrivileges Debugging => new(1UL << 43);

@@ -112,6 +112,11 @@ public sealed class AbiLayoutTests
         HvOutputSignalEventDirect 8: NewlySignaled 0, Reserved 1
         HvInputNotifyPortRingEmpty 8: SintIndex 0, Reserved 4
 
+        # Statistics. Linux, hv_input_map_stats_page and hv_stats_object_identity
+        HvStatsObjectIdentity 16: PartitionId 0, LpIndex 0, VpIndex 8, Flags 12, Reserved 14, StatsAreaType 15
+        HvInputMapStatsPage 24: Type 0, Padding 4, Identity 8
+        HvInputUnmapStatsPage 24: Type 0, Padding 4, Identity 8
+
         # Flushes and cluster IPIs
         HvVpSet 16: Format 0, ValidBankMask 8
         HvInputFlushVirtualAddressSpace 24: AddressSpace 0, Flags 8, ProcessorMask 16
@@ -156,6 +161,8 @@ public sealed class AbiLayoutTests
         Assert.Equal(2, sizeof(Lamina.Abi.HvX64SegmentAttributes));
         Assert.Equal(1, sizeof(Lamina.Abi.HvX64IoPortAccessInfo));
         Assert.Equal(4096, sizeof(Lamina.Abi.HvMessagePage));
+        Assert.Equal(4096, sizeof(Lamina.Abi.HvStatsPage));
+        Assert.Equal(8, sizeof(Lamina.Abi.HvOutputMapStatsPage));
         Assert.Equal(4096, sizeof(Lamina.Abi.HvSynicEventFlagsPage));
     }
 }

@@ -23,6 +23,17 @@ public sealed class AbiConstantTests
     [InlineData(HvMsr.HV_X64_MSR_CRASH_CTL, 0x40000105)]
     [InlineData(HvMessageType.HvMessageTimerExpired, 0x80000010)]
     [InlineData(HvMessageType.HvMessageTypeX64Halt, 0x80010007)]
+    [InlineData(HypercallCode.HvCallMapStatsPage, 0x6C)]
+    [InlineData(HypercallCode.HvCallUnmapStatsPage, 0x6D)]
+    [InlineData(HvStatsObjectType.HvStatsObjectVp, 0x00010002)]
+    [InlineData(HvStatsVpCounters.VpTotalRunTime, 1)]
+    [InlineData(HvStatsVpCounters.VpHypercallsCount, 7)]
+    [InlineData(HvStatsVpCounters.VpMsrAccessesCount, 21)]
+    [InlineData(HvStatsVpCounters.VpExternalInterruptsCount, 25)]
+    [InlineData(HvStatsVpCounters.VpApicMmioAccesses, 39)]
+    [InlineData(HvStatsVpCounters.VpVirtualInterrupts, 59)]
+    [InlineData(HvStatsVpCounters.VpNestedPageFaultInterceptsCount, 71)]
+    [InlineData(HvStatsVpCounters.VpLocalIoTlbFlushCost, 83)]
     [InlineData(HvRegisterName.HvX64RegisterRip, 0x00020010)]
     [InlineData(HvRegisterName.HvX64RegisterTr, 0x00060007)]
     [InlineData(HvRegisterName.HvX64RegisterApicTpr, 0x00084808)]
@@ -48,6 +59,7 @@ public sealed class AbiConstantTests
     [InlineData(typeof(HvMessageType))]
     [InlineData(typeof(HvRegisterName))]
     [InlineData(typeof(HvPartitionPropertyCode))]
+    [InlineData(typeof(HvStatsVpCounters))]
     public void No_number_has_two_names(Type constants)
     {
         var values = constants.GetFields(BindingFlags.Public | BindingFlags.Static).Where(field => field.Name is not ("FirstExtended" or "HypervisorBit"))

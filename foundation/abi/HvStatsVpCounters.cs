@@ -1,0 +1,91 @@
+// The counters of a virtual processor by their number in its statistics page. Linux shares the numbers with the hypervisor (hv_stats_vp_counters).
+
+namespace Lamina.Abi;
+
+/// <summary>HV_THREAD_COUNTER on x64: each is 64 bits of the page, at its number times 8. Times are in units of 100 ns.</summary>
+/// Those of nested virtualisation and of scheduling classes, from 84 on, are left out.
+public static class HvStatsVpCounters
+{
+    public const uint VpTotalRunTime = 1;
+    public const uint VpHypervisorRunTime = 2;
+    public const uint VpRemoteNodeRunTime = 3;
+    public const uint VpNormalizedRunTime = 4;
+    public const uint VpIdealCpu = 5;
+    public const uint VpHypercallsCount = 7;
+    public const uint VpHypercallsTime = 8;
+    public const uint VpPageInvalidationsCount = 9;
+    public const uint VpPageInvalidationsTime = 10;
+    public const uint VpControlRegisterAccessesCount = 11;
+    public const uint VpControlRegisterAccessesTime = 12;
+    public const uint VpIoInstructionsCount = 13;
+    public const uint VpIoInstructionsTime = 14;
+    public const uint VpHltInstructionsCount = 15;
+    public const uint VpHltInstructionsTime = 16;
+    public const uint VpMwaitInstructionsCount = 17;
+    public const uint VpMwaitInstructionsTime = 18;
+    public const uint VpCpuidInstructionsCount = 19;
+    public const uint VpCpuidInstructionsTime = 20;
+    public const uint VpMsrAccessesCount = 21;
+    public const uint VpMsrAccessesTime = 22;
+    public const uint VpOtherInterceptsCount = 23;
+    public const uint VpOtherInterceptsTime = 24;
+    public const uint VpExternalInterruptsCount = 25;
+    public const uint VpExternalInterruptsTime = 26;
+    public const uint VpPendingInterruptsCount = 27;
+    public const uint VpPendingInterruptsTime = 28;
+    public const uint VpEmulatedInstructionsCount = 29;
+    public const uint VpEmulatedInstructionsTime = 30;
+    public const uint VpDebugRegisterAccessesCount = 31;
+    public const uint VpDebugRegisterAccessesTime = 32;
+    public const uint VpPageFaultInterceptsCount = 33;
+    public const uint VpPageFaultInterceptsTime = 34;
+    public const uint VpGuestPageTableMaps = 35;
+    public const uint VpLargePageTlbFills = 36;
+    public const uint VpSmallPageTlbFills = 37;
+    public const uint VpReflectedGuestPageFaults = 38;
+    public const uint VpApicMmioAccesses = 39;
+    public const uint VpIoInterceptMessages = 40;
+    public const uint VpMemoryInterceptMessages = 41;
+    public const uint VpApicEoiAccesses = 42;
+    public const uint VpOtherMessages = 43;
+    public const uint VpPageTableAllocations = 44;
+    public const uint VpLogicalProcessorMigrations = 45;
+    public const uint VpAddressSpaceEvictions = 46;
+    public const uint VpAddressSpaceSwitches = 47;
+    public const uint VpAddressDomainFlushes = 48;
+    public const uint VpAddressSpaceFlushes = 49;
+    public const uint VpGlobalGvaRangeFlushes = 50;
+    public const uint VpLocalGvaRangeFlushes = 51;
+    public const uint VpPageTableEvictions = 52;
+    public const uint VpPageTableReclamations = 53;
+    public const uint VpPageTableResets = 54;
+    public const uint VpPageTableValidations = 55;
+    public const uint VpApicTprAccesses = 56;
+    public const uint VpPageTableWriteIntercepts = 57;
+    public const uint VpSyntheticInterrupts = 58;
+    public const uint VpVirtualInterrupts = 59;
+    public const uint VpApicIpisSent = 60;
+    public const uint VpApicSelfIpisSent = 61;
+    public const uint VpGpaSpaceHypercalls = 62;
+    public const uint VpLogicalProcessorHypercalls = 63;
+    public const uint VpLongSpinWaitHypercalls = 64;
+    public const uint VpOtherHypercalls = 65;
+    public const uint VpSyntheticInterruptHypercalls = 66;
+    public const uint VpVirtualInterruptHypercalls = 67;
+    public const uint VpVirtualMmuHypercalls = 68;
+    public const uint VpVirtualProcessorHypercalls = 69;
+    public const uint VpHardwareInterrupts = 70;
+    public const uint VpNestedPageFaultInterceptsCount = 71;
+    public const uint VpNestedPageFaultInterceptsTime = 72;
+    public const uint VpPageScans = 73;
+    public const uint VpLogicalProcessorDispatches = 74;
+    public const uint VpWaitingForCpuTime = 75;
+    public const uint VpExtendedHypercalls = 76;
+    public const uint VpExtendedHypercallInterceptMessages = 77;
+    public const uint VpMbecNestedPageTableSwitches = 78;
+    public const uint VpOtherReflectedGuestExceptions = 79;
+    public const uint VpGlobalIoTlbFlushes = 80;
+    public const uint VpGlobalIoTlbFlushCost = 81;
+    public const uint VpLocalIoTlbFlushes = 82;
+    public const uint VpLocalIoTlbFlushCost = 83;
+}
