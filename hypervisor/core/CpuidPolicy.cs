@@ -75,6 +75,7 @@ public static unsafe class CpuidPolicy
     /// <summary>Carries the instruction out on the guest's registers.</summary>
     public static void Execute<TBackend>(VirtualProcessor* vp) where TBackend : struct, IBackend
     {
+        vp->Count(HvStatsVpCounters.VpCpuidInstructionsCount);
         uint* result = stackalloc uint[4];
         uint leaf = (uint)vp->Gpr[Gpr.Rax], subleaf = (uint)vp->Gpr[Gpr.Rcx];
         if (leaf >> 28 == 4)

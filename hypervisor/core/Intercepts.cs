@@ -43,11 +43,11 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
     }
 
     /// <summary>Suspends the virtual processor and sends its message. The root has no parent: what would be intercepted there stops the machine.</summary>
-    private static void Send(VirtualProcessor* vp)
+    private static void Send(VirtualProcessor* vp, uint counter = HvStatsVpCounters.VpOtherMessages)
     {
         if (vp->Partition->IsRoot)
             StopRoot(vp);
-        vp->InterceptCount++;
+        vp->Count(counter);
         Withdraw(vp);
         Scheduler<TBackend>.Suspend(vp, SuspendReason.Intercept);
         Messages<TBackend>.Enqueue(Parent, SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->Intercept);
@@ -88,7 +88,7 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
             message->Rsi = vp->Gpr[Gpr.Rsi];
             message->Rdi = vp->Gpr[Gpr.Rdi];
         }
-        Send(vp);
+        Send(vp, HvStatsVpCounters.VpIoInterceptMessages);
     }
 
     public static void Memory(VirtualProcessor* vp, ulong gpa, byte accessType, bool unmapped, byte* bytes, int byteCount, byte length)
@@ -100,7 +100,7 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         message->TprPriority = TBackend.GetTaskPriority(vp);
         message->InstructionByteCount = (byte)byteCount;
         for (int i = 0; i < byteCount; i++) message->InstructionBytes[i] = bytes[i];
-        Send(vp);
+        Send(vp, HvStatsVpCounters.VpMemoryInterceptMessages);
     }
 
     public static void Msr(VirtualProcessor* vp, uint msr, byte accessType)
@@ -189,12 +189,12 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
                 }
                 ulong bits = vp->PendingEoi[word];
                 vp->PendingEoi[word] = bits & (bits - 1);
-                Send(vp, (uint)(word * 64 + System.Numerics.BitOperations.TrailingZeroCount(bits)));
+                SendEoi(vp, (uint)(word * 64 + System.Numerics.BitOperations.TrailingZeroCount(bits)));
             }
         }
     }
 
-    private static void Send(VirtualProcessor* vp, uint vector)
+    private static void SendEoi(VirtualProcessor* vp, uint vector)
     {
         HvMessage* message = &vp->EoiMessage;
         message->Header.MessageType = HvMessageType.HvMessageTypeX64ApicEoi;
@@ -203,6 +203,7 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         HvX64ApicEoiMessage* payload = (HvX64ApicEoiMessage*)message->Payload;
         payload->VpIndex = new VpIndex(vp->Index);
         payload->InterruptVector = vector;
+        vp->Count(HvStatsVpCounters.VpOtherMessages);
         Messages<TBackend>.Enqueue(Parent, SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->EoiNotice);
     }
 

@@ -17,6 +17,7 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
         {
             vp->OfferedVector = 0;
             vp->Apic.Acknowledge(offered);
+            vp->Count(HvStatsVpCounters.VpVirtualInterrupts);
         }
         vp->Apic.TaskPriority = TBackend.GetTaskPriority(vp);
     }
@@ -69,6 +70,7 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
             if (TBackend.IsInterruptible(vp, vector) && !TBackend.HasPendingInjection(vp))
             {
                 vp->Apic.AcknowledgeAutoEoi(vector);
+                vp->Count(HvStatsVpCounters.VpVirtualInterrupts);
                 Withdraw(vp);
                 TBackend.InjectInterrupt(vp, vector);
                 if (vp->Apic.TryGetCandidate(out byte next))

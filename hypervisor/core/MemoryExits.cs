@@ -18,12 +18,16 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
         if (!isFetch && !inPageTable && vp->Apic.IsXApic && (gpa & ~PageMask) == vp->Apic.BaseAddress)
         {
             // An interrupt's or exception's own access, to a stack or table in the page: there is no instruction to be carried out.
-            if (TBackend.HasPendingInjection(vp))
-                TBackend.InjectException(vp, GeneralProtection, true, 0);
-            else
+            if (!TBackend.HasPendingInjection(vp))
+            {
                 ApicPage(vp, (uint)(gpa & PageMask));
+                return;
+            }
+            vp->Count(HvStatsVpCounters.VpNestedPageFaultInterceptsCount);
+            TBackend.InjectException(vp, GeneralProtection, true, 0);
             return;
         }
+        vp->Count(HvStatsVpCounters.VpNestedPageFaultInterceptsCount);
         if (vp->Partition->IsRoot && RootPartition<TBackend>.TryMapOnTouch(gpa))
             return;
         byte access = isFetch ? HvInterceptAccessType.HvInterceptAccessExecute : isWrite ? HvInterceptAccessType.HvInterceptAccessWrite : HvInterceptAccessType.HvInterceptAccessRead;
@@ -43,6 +47,7 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
         int count = GuestInstruction<TBackend>.Fetch(vp, bytes);
         if (!MmioInstruction.TryDecode(new ReadOnlySpan<byte>(bytes, count), GuestInstruction<TBackend>.ModeOf(vp), out MmioInstruction instruction) || instruction.IsString)
         {
+            vp->Count(HvStatsVpCounters.VpApicMmioAccesses);
             TBackend.InjectException(vp, GeneralProtection, true, 0);
             return;
         }
@@ -56,6 +61,7 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
         vp->Gpr[Gpr.Rsp] = rsp.Reg64;
         ulong rflags = TBackend.GetRflags(vp), before = rflags;
         bool writes = instruction.Execute(vp->Gpr, ref rflags, value, out ulong result);
+        vp->Count(writes ? ApicCounters.OfPageWrite(offset) : HvStatsVpCounters.VpApicMmioAccesses);
         if (rflags != before)
         {
             HvRegisterValue flags;

@@ -33,6 +33,7 @@ public static unsafe class MsrExits<TBackend> where TBackend : struct, IBackend
 
     public static void Read(VirtualProcessor* vp)
     {
+        vp->Count(HvStatsVpCounters.VpMsrAccessesCount);
         if (!TryRead(vp, (uint)vp->Gpr[Gpr.Rcx], out ulong value))
         {
             if (vp->Partition->MsrInterceptInstalled)
@@ -52,6 +53,7 @@ public static unsafe class MsrExits<TBackend> where TBackend : struct, IBackend
     {
         uint msr = (uint)vp->Gpr[Gpr.Rcx];
         ulong value = (uint)vp->Gpr[Gpr.Rax] | vp->Gpr[Gpr.Rdx] << 32;
+        vp->Count(ApicCounters.OfMsrWrite(msr));
         // These two are told to the parent, which completes the instruction.
         if (!vp->Partition->IsRoot && IsReported(vp, msr, value))
         {

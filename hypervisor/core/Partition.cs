@@ -90,9 +90,6 @@ public unsafe struct Partition
     /// <summary>Scheduling weight of its virtual processors, 1 to 10000; 0 before anyone set it.</summary>
     public uint CpuWeight;
 
-    // Statistics, shown by the root
-    public ulong ExitCount;
-
     public readonly bool InterceptsCpuid(uint leaf)
     {
         for (int i = 0; i < CpuidInterceptCount; i++)

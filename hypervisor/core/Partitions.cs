@@ -68,7 +68,7 @@ public static class DefaultPrivileges
 
     public static PartitionPrivileges Root => Child | PartitionPrivileges.CreatePartitions | PartitionPrivileges.AccessPartitionId
         | PartitionPrivileges.AccessMemoryPool | PartitionPrivileges.CreatePort | PartitionPrivileges.ConnectPort
-        | PartitionPrivileges.CpuManagement | PartitionPrivileges.AccessVpRegisters;
+        | PartitionPrivileges.CpuManagement | PartitionPrivileges.AccessVpRegisters | PartitionPrivileges.AccessStats;
 
     /// <summary>What a parent may give to a child: nothing that reaches beyond the child itself, since intercepts of grandchildren would have nobody to go to.</summary>
     public static PartitionPrivileges ChildMaximum => Child | PartitionPrivileges.AccessPartitionId | PartitionPrivileges.AccessVpRegisters

@@ -1,10 +1,13 @@
 // IN and OUT of children. A port that the parent did not ask for has no device: reads are all ones, writes vanish, and nobody is woken.
+using Lamina.Abi;
+
 namespace Lamina.Hypervisor.Core;
 
 public static unsafe class PortExits<TBackend> where TBackend : struct, IBackend
 {
     public static void Handle(VirtualProcessor* vp, ushort port, byte size, bool isIn, bool isString, bool hasRep, byte length)
     {
+        vp->Count(HvStatsVpCounters.VpIoInstructionsCount);
         if (isString || IsIntercepted(vp->Partition, port, size))
         {
             Intercepts<TBackend>.IoPort(vp, port, size, isIn, isString, hasRep, length);

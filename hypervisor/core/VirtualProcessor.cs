@@ -1,4 +1,5 @@
 // A virtual processor: what the core keeps of it, whatever the vendor. One page, taken from its partition's account.
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Apic;
@@ -114,9 +115,19 @@ public unsafe struct VirtualProcessor
     public byte* ParameterPage;
     public uint ParameterGeneration;
 
-    // Statistics
-    public ulong ExitCount;
-    public ulong InterceptCount;
+    /// <summary>Its counters, in a page of their own: the root may look at it (<see cref="StatsPages{TBackend}"/>).</summary>
+    public HvStatsPage* Stats;
+    /// <summary>How many times the root has mapped that page.</summary>
+    public ulong StatsMappings;
 
     public readonly bool IsRunnable => SuspendReasons == 0;
+
+    /// <summary>Counts one more. Every exit is counted once, by whoever carries it out, as a constant of <see cref="HvStatsVpCounters"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Count(uint counter)
+    {
+        // Two instructions this way; an increment in place makes the address first.
+        ulong* counters = (ulong*)Stats;
+        counters[counter] = counters[counter] + 1;
+    }
 }

@@ -10,8 +10,8 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
     private const ulong MtrrDefType = 0xC06;
     /// <summary>Fast strings. SDM 4, "IA32_MISC_ENABLE".</summary>
     private const ulong MiscEnable = 1;
-    // Itself, the APIC page, extended state, what SIMP and SIEFP cover, and the backend's.
-    private const ulong PagesPerVp = 6;
+    // Itself, the APIC page, extended state, counters, what SIMP and SIEFP cover, and the backend's.
+    private const ulong PagesPerVp = 7;
 
     /// <summary>
     /// Creates a virtual processor, explicitly suspended; all but the first also wait for a start-up IPI.
@@ -27,12 +27,13 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         // Counted before any is taken: what follows cannot run out half way.
         if (partition->Account.Count < PagesPerVp)
             return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
-        ulong self = Take(partition), apicPage = Take(partition), extendedState = Take(partition);
+        ulong self = Take(partition), apicPage = Take(partition), extendedState = Take(partition), stats = Take(partition);
 
         VirtualProcessor* created = (VirtualProcessor*)PhysicalMap.ToPointer(self);
         created->Partition = partition;
         created->Index = index;
         created->ExtendedState = PhysicalMap.ToPointer(extendedState);
+        created->Stats = (HvStatsPage*)PhysicalMap.ToPointer(stats);
         created->MessageOverlay.Saved = Take(partition);
         created->EventOverlay.Saved = Take(partition);
         created->TscOffset = partition->TscOffset;
@@ -84,6 +85,7 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         if (vp->EoiNotice.IsQueued)
             parent->Synic.Withdraw(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->EoiNotice);
         vp->Synic.Reset();
+        StatsPages<TBackend>.Withdraw(vp);
         partition->Vps[vp->Index] = 0;
         partition->VpCount--;
         ReturnPages(vp);
@@ -94,12 +96,13 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
     {
         Partition* partition = vp->Partition;
         ulong backendState = vp->BackendStatePhysical, extendedState = PhysicalMap.ToPhysical(vp->ExtendedState),
-            apicPage = PhysicalMap.ToPhysical(vp->Apic.RegisterPage), self = PhysicalMap.ToPhysical(vp);
+            apicPage = PhysicalMap.ToPhysical(vp->Apic.RegisterPage), stats = PhysicalMap.ToPhysical(vp->Stats), self = PhysicalMap.ToPhysical(vp);
         partition->Account.Add(backendState);
         partition->Account.Add(extendedState);
         partition->Account.Add(vp->MessageOverlay.Saved);
         partition->Account.Add(vp->EventOverlay.Saved);
         partition->Account.Add(apicPage);
+        partition->Account.Add(stats);
         partition->Account.Add(self);
     }
 

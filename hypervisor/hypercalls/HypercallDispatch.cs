@@ -18,6 +18,7 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
     /// <summary>A VMCALL or VMMCALL.</summary>
     public static void Handle(VirtualProcessor* vp)
     {
+        vp->Count(HvStatsVpCounters.VpHypercallsCount);
         if (TBackend.GetCpl(vp) != 0 || (TBackend.GetCr0(vp) & Cr0Pe) == 0 || !new HypercallMsr(vp->Partition->HypercallMsr).Enable)
         {
             TBackend.InjectException(vp, InvalidOpcode, false, 0);
@@ -190,6 +191,8 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
             case HvCallSignalEvent: return MessageCalls<TBackend>.SignalEvent(call->Caller, *(ulong*)call->Header);
             case HvCallPostMessageDirect: return MessageCalls<TBackend>.PostMessageDirect(call);
             case HvCallSignalEventDirect: return MessageCalls<TBackend>.SignalEventDirect(call);
+            case HvCallMapStatsPage: return StatsCalls<TBackend>.MapStatsPage(call);
+            case HvCallUnmapStatsPage: return StatsCalls<TBackend>.UnmapStatsPage(call);
             case HvCallGetSystemProperty: return PropertyCalls<TBackend>.GetSystemProperty(call);
             default: return HvStatus.HV_STATUS_INVALID_HYPERCALL_CODE;
         }

@@ -67,6 +67,8 @@ public static unsafe class HypercallTable
             case HvCallPostMessageDirect: call = Simple(Parent, sizeof(HvInputPostMessageDirect)); return true;
             case HvCallSignalEventDirect: call = Simple(Parent, sizeof(HvInputSignalEventDirect), sizeof(HvOutputSignalEventDirect)); return true;
 
+            case HvCallMapStatsPage: call = Simple(PartitionPrivileges.AccessStats, sizeof(HvInputMapStatsPage), sizeof(HvOutputMapStatsPage)); return true;
+            case HvCallUnmapStatsPage: call = Simple(PartitionPrivileges.AccessStats, sizeof(HvInputUnmapStatsPage)); return true;
             case HvCallGetSystemProperty: call = Simple(Parent, sizeof(HvInputGetSystemProperty), Element64); return true;
         }
         call = default;

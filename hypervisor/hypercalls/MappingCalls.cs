@@ -39,7 +39,7 @@ internal static unsafe class MappingCalls<TBackend> where TBackend : struct, IBa
     {
         if (ownPage >= MaximumPageNumber || ownPage % pages != 0)
             return HvStatus.HV_STATUS_INVALID_PARAMETER;
-        if (!TryFindRun(owner, ownPage * PageBytes, pages * PageBytes, permissions.Write, out ulong physical))
+        if (!TryFindRun(owner, ownPage * PageBytes, pages * PageBytes, out ulong physical))
             return HvStatus.HV_STATUS_INVALID_PARAMETER;
         PageTableResult result = TBackend.MapGpa(target, targetPage * PageBytes, physical, pages, permissions, pages == 1 ? PageSize.Page4K : PageSize.Page2M);
         return result.Status switch
@@ -50,13 +50,13 @@ internal static unsafe class MappingCalls<TBackend> where TBackend : struct, IBa
         };
     }
 
-    /// <summary>Whether a range of the owner's is its own RAM, physically contiguous, and may be given on.</summary>
-    private static bool TryFindRun(Partition* owner, ulong gpa, ulong length, bool forWrite, out ulong physical)
+    /// <summary>Whether a range of the owner's is its own RAM, physically contiguous, and may be given on. What it may only read is the core's: a page of counters.</summary>
+    private static bool TryFindRun(Partition* owner, ulong gpa, ulong length, out ulong physical)
     {
         physical = 0;
         for (ulong done = 0; done < length;)
         {
-            if (!TBackend.TryTranslateGpa(owner, gpa + done, out ulong part, out PagePermissions permissions, out PageSize size) || forWrite && !permissions.Write)
+            if (!TBackend.TryTranslateGpa(owner, gpa + done, out ulong part, out PagePermissions permissions, out PageSize size) || !permissions.Write)
                 return false;
             if (done == 0)
                 physical = part;

@@ -5,6 +5,7 @@ using Lamina.Abi;
 using Lamina.Hypervisor.Core;
 using Lamina.Hypervisor.Hypercalls;
 using Lamina.X64.Decode;
+using static Lamina.Abi.HvStatsVpCounters;
 using static Lamina.Hypervisor.Svm.SvmExitCode;
 
 namespace Lamina.Hypervisor.Svm;
@@ -20,7 +21,6 @@ public readonly unsafe partial struct SvmBackend
     {
         Vmcb* vmcb = StateOf(vp);
         vp->Gpr[Gpr.Rax] = vmcb->Save.RAX;
-        vp->ExitCount++;
         vmcb->Control.EVENTINJ = EventInjection.None;
         vmcb->Control.TLB_CONTROL = TlbControl.DoNothing;
         if (vmcb->Control.EXITINTINFO.Valid)
@@ -43,6 +43,7 @@ public readonly unsafe partial struct SvmBackend
                 HypercallDispatch<SvmBackend>.Handle(vp);
                 break;
             case VMEXIT_HLT:
+                vp->Count(VpHltInstructionsCount);
                 CompleteInstruction(vp);
                 // A single-step trap behind it comes first, and ends the halt.
                 if (!HasPendingInjection(vp))
@@ -51,6 +52,7 @@ public readonly unsafe partial struct SvmBackend
             case VMEXIT_INTR:
             case VMEXIT_NMI:
             case VMEXIT_SMI:
+                vp->Count(VpExternalInterruptsCount);
                 OpenInterruptWindow();
                 break;
             default:
@@ -73,6 +75,8 @@ public readonly unsafe partial struct SvmBackend
     {
         VmcbControlArea* control = &vmcb->Control;
         ulong code = control->EXITCODE;
+        if (code is not (VMEXIT_IOIO or VMEXIT_NPF))
+            vp->Count(CounterOf(code));
         switch (code)
         {
             case VMEXIT_IOIO:
@@ -125,6 +129,17 @@ public readonly unsafe partial struct SvmBackend
                 break;
         }
     }
+
+    /// <summary>The counter of a rare exit that is carried out in the backend. Those of ports and second-stage faults are counted above the vendor line.</summary>
+    private static uint CounterOf(ulong exitCode) => exitCode switch
+    {
+        VMEXIT_CR8_WRITE => VpControlRegisterAccessesCount,
+        VMEXIT_VINTR => VpPendingInterruptsCount,
+        VMEXIT_INIT => VpExternalInterruptsCount,
+        VMEXIT_MONITOR or VMEXIT_MWAIT => VpMwaitInstructionsCount,
+        VMEXIT_EXCP0 + PageFault => VpPageFaultInterceptsCount,
+        _ => VpOtherInterceptsCount,
+    };
 
     /// <summary>#DB and #AC that nobody asked for: see <see cref="RecursiveExceptions"/>.</summary>
     private static void PassOn(VirtualProcessor* vp, byte vector)

@@ -462,6 +462,8 @@ public sealed unsafe class CallTests(TestMachine machine)
                 ulong input = root ? machine.InputGpa : 0x3000, page = root ? input : machine.GuestMemory + input;
                 for (int word = 0; word < 80; word++) TestMachine.At<ulong>(page)[word] = Plausible(random, child->Id);
                 ushort code = codes[random.Next(codes.Count)];
+                if (code is HvCallMapStatsPage or HvCallUnmapStatsPage && random.Next(4) != 0)
+                    *TestMachine.At<HvInputMapStatsPage>(page) = StatsTests.Page(random.Next(3) == 0 ? Partition.RootId : child->Id, (uint)random.Next(2));
                 HypercallTable.TryGet(code, out HypercallDescriptor call);
                 ulong count = call.IsRep ? (ulong)random.Next(1, 70) : 0;
                 ulong control = code | count << 32 | (random.Next(8) == 0 ? Fast : 0) | (call.AllowsVariableHeader ? (ulong)random.Next(4) << 17 : 0)

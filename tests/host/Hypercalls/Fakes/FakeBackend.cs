@@ -13,7 +13,7 @@ public unsafe struct FakeState
     public ulong Rip, Rflags, Cr0, Cr2, Cr3, Cr4, Efer, Pat, Kernel, TscOffset, PendingInterruption;
     public HvX64SegmentRegister Cs;
     public byte Cpl, TaskPriority, Offered, Exception;
-    public bool Is64Bit, ExceptionPending, NmiInjected;
+    public bool Is64Bit, ExceptionPending, NmiInjected, OfferTaken;
     public uint ErrorCode, ExceptionIntercepts;
 }
 
@@ -155,7 +155,7 @@ public readonly unsafe struct FakeBackend : IBackend
     public static bool TryInjectNmi(VirtualProcessor* vp) => State(vp)->NmiInjected = true;
     public static bool OfferInterrupt(VirtualProcessor* vp, byte vector, bool notify) { State(vp)->Offered = vector; return true; }
     public static void InjectInterrupt(VirtualProcessor* vp, byte vector) { }
-    public static bool IsOfferTaken(VirtualProcessor* vp) => false;
+    public static bool IsOfferTaken(VirtualProcessor* vp) => State(vp)->OfferTaken;
     public static bool IsInterruptible(VirtualProcessor* vp, byte vector) => (State(vp)->Rflags & 1 << 9) != 0;
     public static byte GetTaskPriority(VirtualProcessor* vp) => State(vp)->TaskPriority;
     public static void SetTaskPriority(VirtualProcessor* vp, byte value) => State(vp)->TaskPriority = (byte)(value & 0xF0);

@@ -68,6 +68,12 @@ namespace Lamina.Hypervisor.Core
         public static void SetTimer(ulong deadline, uint ticks) => Deadline = deadline;
     }
 
+    /// <summary>Nothing lies above this machine's RAM.</summary>
+    public static class RootPartition<TBackend> where TBackend : struct, IBackend
+    {
+        public static bool TryMapOnTouch(ulong gpa) => false;
+    }
+
     public static class AcpiTables
     {
         public static bool TryGetIoApic(int index, out byte id, out ulong address, out uint firstGsi)
