@@ -14,6 +14,7 @@ public sealed class FakePartition
     public readonly Dictionary<ulong, ulong> Map = [];
     public readonly Dictionary<(uint Vp, uint Name), HvRegisterValue> Registers = [];
     public readonly HashSet<ushort> Ports = [];
+    public readonly Dictionary<uint, ulong> StatsPages = [];
     public readonly HashSet<uint> Vps = [], PortIds = [], ConnectionIds = [];
     public readonly List<(uint Vector, ulong Destination, ulong Control)> Interrupts = [];
     public readonly List<(uint Vp, byte Sint, ushort Flag)> Events = [];
@@ -101,6 +102,8 @@ public static unsafe class FakeCore
     private static HvStatus Simple(ushort code, byte* parameters, byte* output)
     {
         if (code == HypercallCode.HvCallPostMessage) return Post((HvInputPostMessage*)parameters);
+        if (code is HypercallCode.HvCallMapStatsPage or HypercallCode.HvCallUnmapStatsPage)
+            return Stats(code == HypercallCode.HvCallMapStatsPage, (HvInputMapStatsPage*)parameters, (ulong*)output);
         FakePartition partition = Find(*(ulong*)parameters);
         if (code != HypercallCode.HvCallCreatePartition && partition == null) return HvStatus.HV_STATUS_INVALID_PARTITION_ID;
         switch (code)
@@ -170,6 +173,20 @@ public static unsafe class FakeCore
         if (!Root.ConnectionIds.Contains(input->ConnectionId)) return HvStatus.HV_STATUS_INVALID_CONNECTION_ID;
         if (PostsFail) return HvStatus.HV_STATUS_INSUFFICIENT_BUFFERS;
         Posted.Add((input->ConnectionId, new ReadOnlySpan<byte>(input->Payload, (int)input->PayloadSize).ToArray()));
+        return default;
+    }
+
+    /// <summary>Each mapping takes a table of the root's.</summary>
+    private static HvStatus Stats(bool map, HvInputMapStatsPage* input, ulong* output)
+    {
+        FakePartition partition = Find(input->Identity.PartitionId.Value);
+        uint vp = input->Identity.VpIndex.Value;
+        if (input->Type != HvStatsObjectType.HvStatsObjectVp || input->Identity.StatsAreaType != HvStatsAreaType.HvStatsAreaSelf) return HvStatus.HV_STATUS_INVALID_PARAMETER;
+        if (partition == null) return HvStatus.HV_STATUS_INVALID_PARTITION_ID;
+        if (!partition.Vps.Contains(vp)) return HvStatus.HV_STATUS_INVALID_VP_INDEX;
+        if (!map) return partition.StatsPages.Remove(vp) ? default : HvStatus.HV_STATUS_INVALID_VP_STATE;
+        if (!TryUse(Root, 1)) return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
+        partition.StatsPages[vp] = *output = partition.Used[0];
         return default;
     }
 
