@@ -15,7 +15,11 @@ public sealed record RowDisk
 {
     /// <summary>For the row's checks; default: disk0, disk1, … by place.</summary>
     public string Name { get; init; }
-    /// <summary>The name of an image (guest material, a product, a file beside the row), or {"zero": BYTES}, or {"random": BYTES, "seed": N}.</summary>
+    /// <summary>
+    /// The name of an image (guest material, a product, a file beside the row), or {"zero": BYTES}, or {"random": BYTES, "seed": N}, or
+    /// {"exfat": LABEL, "bytes": BYTES, "files": {PATH: …}}: a volume with disk images, each {"format": raw, vhd or vhdx, "type": dynamic or
+    /// fixed, "of": NAME of a raw image} or, empty, {"format": …, "type": …, "bytes": BYTES}.
+    /// </summary>
     public JsonNode Source { get; init; }
     /// <summary>virtio, nvme or ahci.</summary>
     public string Kind { get; init; } = "virtio";
@@ -35,6 +39,8 @@ public sealed record AfterCheck
 {
     /// <summary>The ext4 file system of the disk (of its first partition if it has a GPT): the journal replayed, nothing may be wrong with it.</summary>
     public string Fsck { get; init; }
+    /// <summary>"NAME:PATH", a disk image on the exFAT volume of a disk: the volume and the image's format must be sound, and its ext4 file system as above.</summary>
+    public string Image { get; init; }
 }
 
 /// <summary>Makes a row's disks in its scratch folder and judges them afterwards.</summary>
@@ -63,7 +69,7 @@ public sealed class BootDisks(BootVolume volume, BootRow row, string cache, stri
             disks.Add((disk with { Name = name }, await machine.PrepareAsync(scratch, disks.Count)));
         }
         foreach (AfterCheck check in row.After)
-            Find(check.Fsck);
+            Find(check.Fsck ?? check.Image.Split(':')[0]);
         return disks.Select(d => d.Machine).ToArray();
     }
 
@@ -72,7 +78,7 @@ public sealed class BootDisks(BootVolume volume, BootRow row, string cache, stri
     public async Task<string> CheckAsync()
     {
         foreach (AfterCheck check in row.After)
-            if (await FsckAsync(Find(check.Fsck)) is { } why)
+            if (await (check.Image != null ? CheckImageAsync(check.Image) : FsckAsync(Find(check.Fsck))) is { } why)
                 return why;
         return null;
     }
@@ -99,8 +105,10 @@ public sealed class BootDisks(BootVolume volume, BootRow row, string cache, stri
                 made.SetLength(zeroes.GetValue<long>());
         else if (disk.Source["random"] is { } random)
             FillRandomly(target, random.GetValue<long>(), disk.Source["seed"]?.GetValue<int>() ?? 1);
+        else if (disk.Source["exfat"] is { } label)
+            await new ImageVolume(volume, scratch).MakeAsync(target, label.GetValue<string>(), disk.Source, where);
         else
-            throw new Failure($"{where}: a source is a name, or an object with zero or random");
+            throw new Failure($"{where}: a source is a name, or an object with zero, random or exfat");
         return disk.Gpt ? (await WrapAsync(file, disk.Format, target + ".gpt"), true) : (file, fresh);
     }
 
@@ -148,6 +156,20 @@ public sealed class BootDisks(BootVolume volume, BootRow row, string cache, stri
             await ChildProcess.RequireAsync("dd", ["if=" + copy, "of=" + part, "bs=1M", "skip=1", "conv=sparse", "status=none"]);
             File.Move(part, copy, overwrite: true);
         }
+        return await FsckAsync(copy, name);
+    }
+
+    private async Task<string> CheckImageAsync(string place)
+    {
+        int colon = place.IndexOf(':');
+        (RowDisk Row, MachineDisk Machine) disk = Find(place[..colon]);
+        string copy = Path.Combine(scratch, "checked.img");
+        string why = await new ImageVolume(volume, scratch).CheckAsync(disk.Machine.File, disk.Row.Gpt ? Megabyte : 0, place[(colon + 1)..], copy);
+        return why ?? await FsckAsync(copy, place);
+    }
+
+    private static async Task<string> FsckAsync(string copy, string name)
+    {
         Outcome replay = await ChildProcess.RunAsync("e2fsck", ["-p", copy]);
         if (replay.ExitCode > 1)
             return $"{name}: e2fsck -p ended with {replay.ExitCode}: {replay.Text}";

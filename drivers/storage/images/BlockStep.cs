@@ -41,6 +41,10 @@ public enum ImageStatus : byte
     NoMemory,
     /// <summary>Its last writer did not close it: it must be opened for writing once, which repairs it, before it can be opened for reading.</summary>
     NeedsReplay,
+    /// <summary>The parent is another image than the one that this was made from, or has been written to since.</summary>
+    WrongParent,
+    /// <summary>The store: no volume of that name is mounted.</summary>
+    NoVolume,
     /// <summary>File systems: a component of the path is not there.</summary>
     NotFound,
     /// <summary>File systems: there is something of that name already.</summary>

@@ -64,6 +64,7 @@ public static unsafe class Entry
         Instructions.Sti();
         ManagementConsole.Start();
         StorageDrivers.Start();
+        ImageVolumes.Initialize();
         VmWorker.Initialize();
         ConsoleOutput.Line("root: ready"u8);
     }

@@ -43,7 +43,11 @@ internal static unsafe class CycleDriver
         switch (_test->Next(now))
         {
             case CycleAction.Start: _test->Started(VmWorker.Start(vm), now); break;
-            case CycleAction.Stop: VmWorker.End(vm, VmEnd.Stopped); break;
+            case CycleAction.Stop:
+                VmWorker.End(vm, VmEnd.Stopped);
+                // Its disks may need time to let go.
+                if (vm->State == VmState.Stopping) return now + ReferenceClock.TicksPerSecond / 1000;
+                break;
             case CycleAction.Progress: Report("cycle "u8, false); break;
             case CycleAction.Pass: Report("PASS cycle "u8, true); return ulong.MaxValue;
             case CycleAction.Fail: ReportFailure(); return ulong.MaxValue;

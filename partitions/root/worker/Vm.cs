@@ -24,6 +24,12 @@ public unsafe struct Vm
     /// <summary>When it was started, 100 ns.</summary>
     public ulong StartedAt;
 
+    /// <summary>Its start is told on the console; that of a guest which restarts itself is not.</summary>
+    internal bool AnnouncesStart;
+
+    /// <summary>Of a VM that is Stopping: it has run, so that its end is told.</summary>
+    internal bool EndsAfterRun;
+
     /// <summary>How the last run ended.</summary>
     public VmEnd LastEnd;
 

@@ -13,7 +13,10 @@ namespace Lamina.Root.Worker;
 
 internal static unsafe class VmLifecycle
 {
-    /// <summary>From Off to Running. False: one line said why, and the VM is Off as before.</summary>
+    /// <summary>
+    /// From Off to Running, or to Starting if disks are still being opened. False: one line said why, and the VM is Off as before, or will be
+    /// when the disks that were opened already are closed.
+    /// </summary>
     public static bool TryStart(Vm* vm, PartitionAccount* root)
     {
         if (vm->State != VmState.Off)
@@ -27,43 +30,54 @@ internal static unsafe class VmLifecycle
             return false;
         }
         vm->State = VmState.Starting;
-        if (TryBuild(vm, root) && VmResources.TrySetSuspended(vm->Machine, false))
+        if (!TryBuild(vm, root))
         {
-            vm->State = VmState.Running;
-            vm->StartedAt = ReferenceClock.Now;
-            vm->LastEnd = VmEnd.None;
-            vm->Runs++;
-            return true;
+            TryEnd(vm, VmEnd.Failed);
+            return false;
         }
-        VmResources.Release(vm);
-        vm->State = VmState.Off;
-        vm->LastEnd = VmEnd.Failed;
-        return false;
+        return VmDisks.IsAnyPending(vm) || TryRun(vm);
     }
 
-    /// <summary>To Off, for whatever reason. False: devices still use its memory, the VM is Stopping, and <see cref="FinishEnd"/> is to follow.</summary>
-    public static bool TryEnd(Vm* vm, VmEnd reason)
+    /// <summary>From Starting to Running: everything is there. False: reported, and the VM ends.</summary>
+    public static bool TryRun(Vm* vm)
     {
-        if (vm->Machine == null || vm->State == VmState.Stopping) return false;
-        GuestConsole.Flush(vm);
-        vm->State = VmState.Stopping;
-        vm->LastEnd = reason;
-        if (vm->Machine->Bus != null)
+        if (!VmResources.TrySetSuspended(vm->Machine, false))
         {
-            // A guest that went on running could go on using its bus.
-            VmResources.TrySetSuspended(vm->Machine, true);
-            if (!VmBus.TryClose(vm->Machine->Bus)) return false;
+            TryEnd(vm, VmEnd.Failed);
+            return false;
         }
-        FinishEnd(vm);
+        vm->State = VmState.Running;
+        vm->StartedAt = ReferenceClock.Now;
+        vm->LastEnd = VmEnd.None;
+        vm->Runs++;
+        if (vm->AnnouncesStart) VmLog.Line(vm, "started"u8);
         return true;
     }
 
-    /// <summary>From Stopping to Off: everything is given back before this returns.</summary>
-    public static void FinishEnd(Vm* vm)
+    /// <summary>To Off, for whatever reason. False: devices still use its memory, the VM is Stopping, and <see cref="TryFinishEnd"/> is to follow.</summary>
+    public static bool TryEnd(Vm* vm, VmEnd reason)
     {
+        if (vm->State is VmState.Off or VmState.Stopping) return false;
+        vm->EndsAfterRun = vm->IsActive;
+        vm->State = VmState.Stopping;
+        vm->LastEnd = reason;
+        if (vm->Machine != null)
+        {
+            GuestConsole.Flush(vm);
+            // A guest that went on running could go on using its bus.
+            if (vm->Machine->Bus != null && VmResources.TrySetSuspended(vm->Machine, true)) VmBus.BeginClose(vm->Machine->Bus);
+        }
+        return TryFinishEnd(vm);
+    }
+
+    /// <summary>From Stopping to Off, if nothing uses its memory any more: then everything is given back before this returns.</summary>
+    public static bool TryFinishEnd(Vm* vm)
+    {
+        if (vm->Machine != null && (vm->Machine->Bus != null && !vm->Machine->Bus->IsClosed || !VmDisks.TryCloseAll(vm))) return false;
         VmResources.Release(vm);
         vm->State = VmState.Off;
-        Report(vm, vm->LastEnd);
+        if (vm->EndsAfterRun) Report(vm, vm->LastEnd);
+        return true;
     }
 
     public static void Pause(Vm* vm)

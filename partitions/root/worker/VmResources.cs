@@ -109,7 +109,6 @@ internal static unsafe class VmResources
         VmMachine* machine = vm->Machine;
         if (machine == null) return;
         VmIntegration.Release(vm);
-        VmDisks.CloseAll(vm);
         VmStorage.Release(vm);
         VmBus.Release(vm);
         bool gone = !machine->IsCreated || TryDeletePartition(vm);

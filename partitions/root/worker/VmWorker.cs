@@ -144,9 +144,8 @@ public static unsafe class VmWorker
 
     internal static bool Start(Vm* vm)
     {
-        if (!VmLifecycle.TryStart(vm, _root)) return false;
-        VmLog.Line(vm, "started"u8);
-        return true;
+        vm->AnnouncesStart = true;
+        return VmLifecycle.TryStart(vm, _root);
     }
 
     /// <summary>
@@ -158,12 +157,16 @@ public static unsafe class VmWorker
         if (VmLifecycle.TryEnd(vm, reason)) Ended(vm);
     }
 
-    /// <summary>The last request of a VM that is ending has come back.</summary>
-    internal static void OnBusClosed(Vm* vm)
+    /// <summary>Its bus or a disk of a VM that is ending has let go of its memory.</summary>
+    internal static void OnMemoryReleased(Vm* vm)
     {
-        if (vm->State != VmState.Stopping) return;
-        VmLifecycle.FinishEnd(vm);
-        Ended(vm);
+        if (vm->State == VmState.Stopping && VmLifecycle.TryFinishEnd(vm)) Ended(vm);
+    }
+
+    /// <summary>A disk that a starting VM waited for is open; with the last one the VM runs.</summary>
+    internal static void OnDiskOpened(Vm* vm)
+    {
+        if (vm->State == VmState.Starting && !VmDisks.IsAnyPending(vm)) VmLifecycle.TryRun(vm);
     }
 
     private static void Ended(Vm* vm)
@@ -171,6 +174,7 @@ public static unsafe class VmWorker
         bool isUnderTest = CycleDriver.IsTesting(vm);
         bool again = vm->LastEnd == VmEnd.Reset && !isUnderTest;
         if (isUnderTest) CycleDriver.Ended();
+        vm->AnnouncesStart = false;
         if (again && VmLifecycle.TryStart(vm, _root)) return;
         if (_connected == vm) Disconnect();
     }

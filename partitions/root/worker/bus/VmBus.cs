@@ -32,7 +32,6 @@ public unsafe struct VmBus
     /// <summary>Channels with something pending.</summary>
     internal int PendingCount;
     private WorkItem _work;
-    private bool _closing;
     private ChannelSlots _channels;
 
     [InlineArray(BusNumbers.ChannelsPerVm)] private struct ChannelSlots { private BusChannel _first; }
@@ -143,7 +142,7 @@ public unsafe struct VmBus
             bus->PendingCount = 0;
             for (uint channel = 1; channel < BusNumbers.ChannelsPerVm; channel++) Settle(bus, channel);
         }
-        if (bus->_closing && bus->Server.Connection == ConnectionPhase.Disconnected) VmWorker.OnBusClosed(bus->Vm);
+        if (bus->Vm->State == VmState.Stopping && bus->IsClosed) VmWorker.OnMemoryReleased(bus->Vm);
     }
 
     private static void Settle(VmBus* bus, uint number)
@@ -174,13 +173,11 @@ public unsafe struct VmBus
         *Channel(relid) = new BusChannel { Device = Channel(primary)->Device, Index = Channel(primary)->Index, SubChannel = index };
     }
 
-    /// <summary>At the VM's end, its processors stopped: true when no device uses its memory any more, else <see cref="VmWorker.OnBusClosed"/> follows.</summary>
-    internal static bool TryClose(VmBus* bus)
-    {
-        bus->Server.Reset();
-        bus->_closing = bus->Server.Connection != ConnectionPhase.Disconnected;
-        return !bus->_closing;
-    }
+    /// <summary>At the VM's end, its processors stopped. When devices still use its memory, <see cref="VmWorker.OnMemoryReleased"/> follows.</summary>
+    internal static void BeginClose(VmBus* bus) => bus->Server.Reset();
+
+    /// <summary>No device uses the guest's memory for a channel.</summary>
+    internal readonly bool IsClosed => Server.Connection == ConnectionPhase.Disconnected;
 
     /// <summary>Gives everything back; no device uses the guest's memory any more.</summary>
     internal static void Release(Vm* vm)

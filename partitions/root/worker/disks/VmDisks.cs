@@ -2,7 +2,9 @@
 using System;
 using System.Runtime.CompilerServices;
 using Lamina.Drivers.Storage.Block;
+using Lamina.Drivers.Storage.Images;
 using Lamina.Drivers.Storage.Registry;
+using Lamina.Drivers.Storage.Store;
 using Lamina.Root.Config;
 using Lamina.Root.Kernel;
 using Lamina.Text;
@@ -27,7 +29,12 @@ public unsafe struct VmDisk
     /// <summary>The disk as the controller sees it, while it is Open.</summary>
     internal BlockDevice* Device;
     internal DiskClaim* Claim;
+    internal ImageDisk* Image;
     internal MemoryDisk Memory;
+
+    // For what ends later.
+    internal Vm* Owner;
+    internal int Lun;
 }
 
 public unsafe struct VmDisks
@@ -36,6 +43,7 @@ public unsafe struct VmDisks
     public const int Capacity = 16;
 
     private DiskSlots _disks;
+    private bool _isClosing;
 
     [InlineArray(Capacity)] private struct DiskSlots { private VmDisk _first; }
 
@@ -57,25 +65,74 @@ public unsafe struct VmDisks
         return false;
     }
 
+    /// <summary>Whether one is being opened or closed.</summary>
+    internal static bool IsAnyPending(Vm* vm)
+    {
+        for (int lun = 0; lun < Capacity; lun++)
+            if (vm->Machine->Disks[lun]->State is VmDiskState.Opening or VmDiskState.Closing) return true;
+        return false;
+    }
+
+    /// <summary>Opens what a place names; an image is Opening at first. False: reported.</summary>
     internal static bool TryOpen(Vm* vm, int lun)
     {
         VmDisk* disk = vm->Machine->Disks[lun];
-        *disk = default;
-        bool found = vm->DiskPlace(lun)->Source switch
+        *disk = new VmDisk { Owner = vm, Lun = lun };
+        switch (vm->DiskPlace(lun)->Source)
         {
-            DiskSource.BootModule => TryOpenModule(vm, lun, disk),
-            DiskSource.Device => TryOpenDevice(vm, lun, disk),
-            _ => Fail(vm, lun, "images on volumes cannot be opened yet"u8),
-        };
-        return found && TryAttach(vm, lun, disk);
+            case DiskSource.BootModule: return TryOpenModule(vm, lun, disk) && TryAttach(vm, lun, disk);
+            case DiskSource.Device: return TryOpenDevice(vm, lun, disk) && TryAttach(vm, lun, disk);
+            default:
+                disk->State = VmDiskState.Opening;
+                if (ImageVolumes.Store->TryOpen(vm->DiskPlace(lun)->Name, !vm->DiskPlace(lun)->IsReadOnly, &OnImageOpened, disk)) return true;
+                disk->State = VmDiskState.Closed;
+                return Fail(vm, lun, "cannot be opened now: too many are being opened, or its name is too long"u8);
+        }
     }
 
+    /// <summary>False (reported): the disk is Open, and nobody's.</summary>
     private static bool TryAttach(Vm* vm, int lun, VmDisk* disk)
     {
         disk->State = VmDiskState.Open;
-        if (VmStorage.TryAttach(vm, lun, disk->Device, vm->DiskPlace(lun)->IsReadOnly)) return true;
-        Close(disk);
-        return Fail(vm, lun, "the controller does not take it"u8);
+        return VmStorage.TryAttach(vm, lun, disk->Device, vm->DiskPlace(lun)->IsReadOnly) || Fail(vm, lun, "is nothing that the controller takes"u8);
+    }
+
+    private static void OnImageOpened(void* context, ImageDisk* image, ImageStatus status)
+    {
+        VmDisk* disk = (VmDisk*)context;
+        Vm* vm = disk->Owner;
+        disk->Image = image;
+        // Meanwhile the disk may have been taken away again, or its VM be on its way out.
+        bool isWanted = vm->State != VmState.Stopping && vm->DiskPlace(disk->Lun)->IsUsed;
+        if (image != null && !isWanted)
+        {
+            BeginClose(disk);
+            return;
+        }
+        if (image == null)
+        {
+            disk->State = VmDiskState.Closed;
+            if (isWanted) Fail(vm, disk->Lun, status.Text());
+        }
+        else disk->Device = image->Device;
+        bool isThere = image != null && TryAttach(vm, disk->Lun, disk);
+        switch (vm->State)
+        {
+            case VmState.Stopping: VmWorker.OnMemoryReleased(vm); break;
+            case VmState.Starting when isThere || !isWanted: VmWorker.OnDiskOpened(vm); break;
+            case VmState.Starting: VmWorker.End(vm, VmEnd.Failed); break;
+            default:
+                if (isThere) Tell(vm, disk->Lun, " added"u8);
+                else Abandon(vm, disk);
+                break;
+        }
+    }
+
+    /// <summary>What was to be added to a running VM is not added after all.</summary>
+    private static void Abandon(Vm* vm, VmDisk* disk)
+    {
+        *vm->DiskPlace(disk->Lun) = default;
+        if (disk->State == VmDiskState.Open) BeginClose(disk);
     }
 
     private static bool TryOpenModule(Vm* vm, int lun, VmDisk* disk)
@@ -125,23 +182,43 @@ public unsafe struct VmDisks
         return true;
     }
 
-    /// <summary>Gives a disk back whose requests have all ended.</summary>
-    internal static void Close(VmDisk* disk)
+    /// <summary>Gives a disk back whose requests have all ended; an image is Closing for a while, then <see cref="OnImageClosed"/>.</summary>
+    private static void BeginClose(VmDisk* disk)
     {
-        if (disk->State == VmDiskState.Closed) return;
         if (disk->Claim != null) StorageDrivers.Disks->Release(disk->Claim);
-        *disk = default;
+        if (disk->Image != null)
+        {
+            disk->State = VmDiskState.Closing;
+            ImageDisk.BeginClose(disk->Image, &OnImageClosed, disk);
+        }
+        else disk->State = VmDiskState.Closed;
     }
 
-    /// <summary>At the VM's end, its bus closed: nothing is in flight.</summary>
-    internal static void CloseAll(Vm* vm)
+    private static void OnImageClosed(void* context)
     {
+        VmDisk* disk = (VmDisk*)context;
+        Vm* vm = disk->Owner;
+        disk->State = VmDiskState.Closed;
+        disk->Image = null;
+        if (vm->State == VmState.Starting) VmWorker.OnDiskOpened(vm);
+        else if (vm->State != VmState.Stopping) Tell(vm, disk->Lun, " removed"u8);
+        else if (!vm->Machine->Disks._isClosing) VmWorker.OnMemoryReleased(vm);
+    }
+
+    /// <summary>At the VM's end, its bus closed, so that nothing is in flight. False: images are still being opened or closed.</summary>
+    internal static bool TryCloseAll(Vm* vm)
+    {
+        // What ends within these calls must not end the VM under this loop.
+        vm->Machine->Disks._isClosing = true;
         for (int lun = 0; lun < Capacity; lun++)
         {
             VmDisk* disk = vm->Machine->Disks[lun];
-            if (disk->State == VmDiskState.Open) VmStorage.TryDetach(vm, lun);
-            Close(disk);
+            if (disk->State != VmDiskState.Open) continue;
+            VmStorage.TryDetach(vm, lun);
+            BeginClose(disk);
         }
+        vm->Machine->Disks._isClosing = false;
+        return !IsAnyPending(vm);
     }
 
     /// <summary>"vm adddisk": at the next free LUN, at once if the VM runs, and at each of its starts from now on.</summary>
@@ -159,8 +236,9 @@ public unsafe struct VmDisks
             VmLog.Line(vm, lun == Capacity ? "all its LUNs are taken"u8 : "that name is too long"u8);
             return;
         }
-        if (vm->IsActive && !TryOpen(vm, lun)) *vm->DiskPlace(lun) = default;
-        else Tell(vm, lun, " added"u8);
+        if (!vm->IsActive) Tell(vm, lun, " added"u8);
+        else if (!TryOpen(vm, lun)) Abandon(vm, vm->Machine->Disks[lun]);
+        else if (source != DiskSource.Image) Tell(vm, lun, " added"u8);
     }
 
     /// <summary>"vm removedisk": at once for the guest, and for good.</summary>
@@ -172,15 +250,25 @@ public unsafe struct VmDisks
             return;
         }
         *vm->DiskPlace((int)lun) = default;
-        if (!vm->IsActive || VmStorage.TryDetach(vm, (int)lun)) Detached(vm, (int)lun);
-        else vm->Machine->Disks[(int)lun]->State = VmDiskState.Closing;
+        VmDisk* disk = vm->IsActive ? vm->Machine->Disks[(int)lun] : null;
+        if (disk == null) Tell(vm, (int)lun, " removed"u8);
+        else if (disk->State == VmDiskState.Open)
+        {
+            disk->State = VmDiskState.Closing;
+            if (VmStorage.TryDetach(vm, (int)lun)) Detached(vm, (int)lun);
+        }
     }
 
     /// <summary>The last request of a disk that was taken away has ended.</summary>
     internal static void Detached(Vm* vm, int lun)
     {
-        if (vm->Machine != null) Close(vm->Machine->Disks[lun]);
-        Tell(vm, lun, " removed"u8);
+        VmDisk* disk = vm->Machine->Disks[lun];
+        bool isImage = disk->Image != null;
+        BeginClose(disk);
+        if (isImage) return;
+        // The controller is at work further up: a VM that is ending goes on by its bus.
+        if (vm->State == VmState.Stopping) VmBus.Postpone(vm->Machine->Bus);
+        else Tell(vm, lun, " removed"u8);
     }
 
     private static void Tell(Vm* vm, int lun, ReadOnlySpan<byte> what)
