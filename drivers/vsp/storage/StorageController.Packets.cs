@@ -59,9 +59,8 @@ public unsafe partial struct StorageController<THost>
         }
         StorageSlot* slot = TakeSlot(channel);
         slot->TransactionId = packet.TransactionId;
-        int size = Math.Min(payload.Length, sizeof(VstorPacket));
-        if (size < sizeof(VstorPacket)) slot->Packet = default;
-        payload.Slice(0, size).CopyTo(new Span<byte>(&slot->Packet, size));
+        // A short one (see VstorPacket.ShortSize) lacks nothing that is looked at.
+        if (!Wire.TryRead(payload, out slot->Packet)) payload.CopyTo(new Span<byte>(&slot->Packet, sizeof(VstorPacket)));
         if (slot->Packet.Operation == VstorOperation.ExecuteSrb) ExecuteSrb(slot, packet);
         else Negotiate(slot);
         return true;

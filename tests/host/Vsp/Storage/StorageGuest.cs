@@ -99,7 +99,7 @@ public sealed record StorageAnswer(uint Channel, ulong TransactionId, ushort Typ
 public sealed unsafe class StorageGuest : IDisposable
 {
     public const ulong FirstPage = 0x1000;
-    public const int PageCount = 1024;
+    public const int PageCount = 512;
 
     private static int lastNumber;
     private readonly int number = Interlocked.Increment(ref lastNumber);
@@ -220,7 +220,7 @@ public sealed unsafe class StorageGuest : IDisposable
         return packet;
     }
 
-    /// <summary>Writes a command with one range of guest memory (none where there are no pages) without showing it yet; 0: the ring is full.</summary>
+    /// <summary>Writes a command with one range of guest memory (none where there are no pages) without showing it yet; 0: the ring is full, or broken by a test that does so.</summary>
     public ulong TryWrite(GuestChannel channel, in VstorPacket packet, uint offset = 0, uint length = 0, params ulong[] pages)
     {
         ulong transaction = ++lastTransaction;
@@ -237,7 +237,7 @@ public sealed unsafe class StorageGuest : IDisposable
                 status = channel.Out.TryWriteGpaDirect(transaction, list, payload);
             }
         }
-        if (status == RingStatus.Full) return 0;
+        if (status == RingStatus.Full || status.IsBroken()) return 0;
         Assert.Equal(RingStatus.Ok, status);
         return transaction;
     }
