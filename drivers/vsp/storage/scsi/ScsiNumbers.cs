@@ -62,45 +62,10 @@ public enum SenseCode : uint
     InvalidCommandOperationCode = 0x05_20_00,
     LogicalBlockAddressOutOfRange = 0x05_21_00,
     InvalidFieldInCdb = 0x05_24_00,
-    LogicalUnitNotSupported = 0x05_25_00,
     InvalidFieldInParameterList = 0x05_26_00,
     SavingParametersNotSupported = 0x05_39_00,
     CapacityDataHasChanged = 0x06_2A_09,
     WriteProtected = 0x07_27_00,
     SpaceAllocationFailedWriteProtect = 0x07_27_07,
     AbortedCommand = 0x0B_00_00,
-}
-
-public static class SenseCodes
-{
-    public static byte Key(this SenseCode code) => (byte)((uint)code >> 16);
-    public static byte AdditionalSenseCode(this SenseCode code) => (byte)((uint)code >> 8);
-    public static byte Qualifier(this SenseCode code) => (byte)code;
-}
-
-/// <summary>SPC-4, "Fixed format sense data" and "Descriptor format sense data".</summary>
-public static unsafe class SenseData
-{
-    public const int FixedLength = 18, DescriptorLength = 8;
-
-    /// <summary>Current error, fixed format, into 18 bytes.</summary>
-    public static void WriteFixed(byte* sense, SenseCode code)
-    {
-        for (int i = 0; i < FixedLength; i++) sense[i] = 0;
-        sense[0] = 0x70;
-        sense[2] = code.Key();
-        sense[7] = FixedLength - 8;
-        sense[12] = code.AdditionalSenseCode();
-        sense[13] = code.Qualifier();
-    }
-
-    /// <summary>Current error, descriptor format without descriptors, into 8 bytes.</summary>
-    public static void WriteDescriptor(byte* sense, SenseCode code)
-    {
-        for (int i = 0; i < DescriptorLength; i++) sense[i] = 0;
-        sense[0] = 0x72;
-        sense[1] = code.Key();
-        sense[2] = code.AdditionalSenseCode();
-        sense[3] = code.Qualifier();
-    }
 }
