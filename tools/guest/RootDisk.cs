@@ -91,6 +91,7 @@ public sealed class RootDisk(Workspace workspace, DebianArchive archive)
     private static readonly string[] BootstrapOptions =
     [
         "--variant=essential", "--format=tar", "--components=main", "--include=" + string.Join(',', Packages),
+        "--dpkgopt=force-unsafe-io", // a system that did not get whole is thrown away
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/info/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/i18n/*",
         "--dpkgopt=path-include=/usr/share/doc/*/copyright", "--customize-hook=chroot \"$1\" passwd -d root",
