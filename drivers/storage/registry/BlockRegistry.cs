@@ -70,6 +70,18 @@ public unsafe partial struct BlockRegistry
     public readonly int Count => entryCount;
     public readonly DiskEntry* At(int index) => entries + index;
 
+    /// <summary>The whole disks in the order of controllers, which is that of their names: the first after <paramref name="previous"/> (null: of all); null: no more.</summary>
+    public readonly DiskEntry* NextDisk(DiskEntry* previous)
+    {
+        DiskEntry* next = null;
+        for (DiskEntry* entry = entries; entry < entries + entryCount; entry++)
+        {
+            if (entry->IsPartition || (previous != null && entry->Order <= previous->Order)) continue;
+            if (next == null || entry->Order < next->Order) next = entry;
+        }
+        return next;
+    }
+
     /// <summary>Disks and partitions for which there was no place.</summary>
     public uint LostCount { get; private set; }
 
@@ -102,6 +114,7 @@ public unsafe partial struct BlockRegistry
         if (entry == null) return null;
         NameDisk(controllers + controller, number, space, device);
         entry->Device = device;
+        entry->Order = (ulong)(uint)controller << 56 | (ulong)(number & 0xFFFFFF) << 32 | space;
         scanning++;
         if (lastToScan == null) firstToScan = entry;
         else lastToScan->NextToScan = entry;

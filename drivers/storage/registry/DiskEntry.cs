@@ -40,6 +40,9 @@ public unsafe struct DiskEntry
     internal BlockDevice PartitionDevice;
     internal BlockRequestList Refused;
 
+    /// <summary>Of a whole disk: its place among the disks in the order of controllers, numbers and namespaces.</summary>
+    internal ulong Order;
+
     /// <summary>A whole disk's place in the line of those whose table is to be read.</summary>
     internal DiskEntry* NextToScan;
 

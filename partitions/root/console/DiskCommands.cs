@@ -25,8 +25,7 @@ public static unsafe class DiskCommands
         }
         DiskText.Heading(ref line);
         ConsoleOutput.Line(line.Written);
-        for (int i = 0; i < disks->Count; i++)
-            if (!disks->At(i)->IsPartition) ListDisk(disks, disks->At(i), buffer);
+        for (DiskEntry* disk = disks->NextDisk(null); disk != null; disk = disks->NextDisk(disk)) ListDisk(disks, disk, buffer);
         if (disks->LostCount == 0) return;
         line = new TextWriter(buffer, DiskText.LineCapacity);
         line.Text("disks: no place for another "u8).Decimal(disks->LostCount);

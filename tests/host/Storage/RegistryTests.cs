@@ -85,6 +85,9 @@ public sealed unsafe class RegistryTests : IDisposable
         registry->AddDisk(nvme, 0, 1, all[3].Device);
         registry->AddDisk(first, 0, 0, all[4].Device);
         Assert.Equal(["nvme1n3", "ahci8", "ahci5", "nvme0n1", "ahci0"], told);
+        List<string> inOrder = [];
+        for (DiskEntry* disk = registry->NextDisk(null); disk != null; disk = registry->NextDisk(disk)) inOrder.Add(Text(disk->Name));
+        Assert.Equal(["ahci0", "ahci5", "nvme0n1", "ahci8", "nvme1n3"], inOrder);
         foreach (int controller in new[] { first, nvme, second }) registry->FinishController(controller);
         Assert.False(registry->IsSettled);
         registry->FinishController(other);
