@@ -37,6 +37,8 @@ public unsafe partial struct BlockRegistry
         public int KindLength;
         public uint FirstNumber, NumberCount;
         public bool IsFinished;
+        public delegate*<void*, void> ShutDown;
+        public void* Context;
     }
 
     private Controller* controllers;
@@ -130,6 +132,25 @@ public unsafe partial struct BlockRegistry
         controllers[controller].IsFinished = true;
         unfinished--;
         SettleIfDone();
+    }
+
+    /// <summary>What <see cref="ShutDown"/> calls for a controller: it tells its device that power goes, and waits a second or two at most.</summary>
+    public void OnShutDown(int controller, delegate*<void*, void> handler, void* context)
+    {
+        if (controller < 0 || controller >= controllerCount) return;
+        controllers[controller].Context = context;
+        controllers[controller].ShutDown = handler;
+    }
+
+    /// <summary>The machine is about to lose power or be reset. Disks are of no use afterwards.</summary>
+    public void ShutDown()
+    {
+        for (int i = 0; i < controllerCount; i++)
+        {
+            delegate*<void*, void> handler = controllers[i].ShutDown;
+            controllers[i].ShutDown = null;
+            if (handler != null) handler(controllers[i].Context);
+        }
     }
 
     /// <summary>All controllers of the machine have been announced.</summary>

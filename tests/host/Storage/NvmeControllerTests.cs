@@ -446,6 +446,22 @@ public sealed unsafe class NvmeControllerTests
         Assert.False(machine.Model.BusMaster);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Before_power_goes_the_device_is_told(bool answers)
+    {
+        using Machine machine = new(model => model.ShutsDown = answers);
+        machine.Settle();
+        NvmeTestHost.TickOfALook = Second / 1000;
+        ulong start = NvmeTestHost.Now;
+        machine.Registry->ShutDown();
+        Assert.True(machine.Model.IsShuttingDown);
+        Assert.InRange(NvmeTestHost.Now - start, 0ul, answers ? Second / 100 : 3 * Second);
+        machine.Registry->ShutDown();
+        Assert.Equal(BlockStatus.DeviceError, machine.Run(machine.Disk(), machine.Simple(BlockOperation.Read, 0, 512)));
+    }
+
     /// <summary>Ways not to start: each ends within a bounded time, said in a line, with the registry settled.</summary>
     [Theory]
     [InlineData("absent")]

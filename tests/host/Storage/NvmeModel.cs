@@ -25,6 +25,7 @@ public unsafe struct NvmeTestHost : IDriverHost
     {
         Free();
         now = 1000;
+        TickOfALook = 0;
         timers = default;
         work = default;
         allocated = [];
@@ -56,7 +57,10 @@ public unsafe struct NvmeTestHost : IDriverHost
     public static void Queue(WorkItem* item) => work.Add(item);
     public static void Arm(DeadlineTimer* timer, ulong deadline) => timers.Arm(timer, deadline);
     public static void Cancel(DeadlineTimer* timer) => timers.Cancel(timer);
-    public static ulong Now => now;
+    public static ulong Now => now += TickOfALook;
+
+    /// <summary>What a look at the clock costs.</summary>
+    [ThreadStatic] public static ulong TickOfALook;
     public static void Report(ReadOnlySpan<byte> line) => Lines.Add(Encoding.UTF8.GetString(line));
 
     /// <summary>Nothing is armed: the machine would sleep.</summary>
@@ -114,7 +118,7 @@ public sealed unsafe class NvmeModel
     public ushort Oncs = 0xC;
     /// <summary>It also posts what it should not; its own rings need not agree with the driver's any more.</summary>
     public bool IsWild;
-    public bool BusMaster = true, Alive = true, BecomesReady = true, Stops = true, Fatal;
+    public bool BusMaster = true, Alive = true, BecomesReady = true, Stops = true, ShutsDown = true, Fatal;
     public int Shift = 9, Zeroes, DeallocateBlocks;
     public SortedDictionary<uint, byte[]> Spaces = new() { [1] = new byte[1 << 20] };
     public Func<Pending, ushort> Fate = _ => 0;
@@ -134,7 +138,8 @@ public sealed unsafe class NvmeModel
     public readonly HashSet<int> Interrupts = [];
     public int DoorbellWrites, RegisterReads, Flushes;
 
-    public bool IsReady => (cc & 1) != 0 && BecomesReady && Alive;
+    public bool IsShuttingDown => (cc >> 14 & 3) == 1;
+    public bool IsReady => (cc & 1) != 0 && !IsShuttingDown && BecomesReady && Alive;
     public int QueueCount => submissions.Count - 1;
 
     public uint Read(uint offset)
@@ -147,7 +152,7 @@ public sealed unsafe class NvmeModel
             4 => Stride | 1 << 5,
             8 => Version,
             0x14 => cc,
-            0x1C => ((cc & 1) != 0 ? BecomesReady ? 1u : 0 : Stops ? 0u : 1) | (Fatal ? 2u : 0),
+            0x1C => ((cc & 1) != 0 ? BecomesReady ? 1u : 0 : Stops ? 0u : 1) | (Fatal ? 2u : 0) | ((cc >> 14 & 3) == 1 && ShutsDown ? 2u << 2 : 0),
             _ => throw new InvalidOperationException($"read of register {offset:X}"),
         };
     }
@@ -172,6 +177,7 @@ public sealed unsafe class NvmeModel
     {
         bool wasEnabled = (cc & 1) != 0;
         cc = value;
+        if (wasEnabled && (value >> 14 & 3) == 1) return;
         if ((value & 1) == 0)
         {
             if (!Stops) return;

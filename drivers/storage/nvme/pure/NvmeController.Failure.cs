@@ -14,6 +14,8 @@ public unsafe partial struct NvmeController<THost, TFunction> where THost : stru
     /// <summary>A command may take so many steps: 30 to 32 seconds.</summary>
     private const uint OldAge = 15;
 
+    private const ulong ShutDownPatience = 2_000 * TicksPerMillisecond;
+
     /// <summary>Resets without any command completed between them.</summary>
     private const uint ResetsInRow = 3;
 
@@ -126,5 +128,16 @@ public unsafe partial struct NvmeController<THost, TFunction> where THost : stru
         }
         queue->IsBusy = false;
         if (!queue->Waiting.IsEmpty) WorkLater(queue);
+    }
+
+    /// <summary>Normal shutdown, so that the device has written its cache and its tables when power goes. What is out gets no answer any more.</summary>
+    private static void OnShutDown(void* context)
+    {
+        NvmeController<THost, TFunction>* controller = (NvmeController<THost, TFunction>*)context;
+        if (controller->phase != NvmePhase.Running) return;
+        controller->phase = NvmePhase.Failed;
+        controller->function.Write32(NvmeRegister.CC, NvmeConfiguration.ShuttingDown.Value);
+        ulong end = THost.Now + ShutDownPatience;
+        while (THost.Now < end && !new NvmeControllerStatus(controller->function.Read32(NvmeRegister.CSTS)).IsShutDown) { }
     }
 }

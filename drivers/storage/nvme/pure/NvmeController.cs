@@ -106,6 +106,7 @@ public unsafe partial struct NvmeController<THost, TFunction> where THost : stru
         for (uint i = 0; i < MaximumVectors; i++)
             *Vector(controller, i) = new NvmeVector { Item = new WorkItem { Handler = &OnVector, Context = Vector(controller, i) }, Controller = controller, Index = i };
         if (!controller->TryPrepare(registerBytes)) return;
+        registry->OnShutDown(controller->registration, &OnShutDown, controller);
         controller->Stop();
     }
 

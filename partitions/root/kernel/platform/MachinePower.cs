@@ -24,6 +24,7 @@ public static unsafe class MachinePower
     {
         Fadt* fadt = (Fadt*)AcpiTables.Find(AcpiSignature.FADT);
         if (fadt == null || !TryFindSoftOff(fadt, out SleepState state)) return;
+        StorageDrivers.ShutDown();
         if ((fadt->Flags & Fadt.HW_REDUCED_ACPI) != 0)
         {
             Write(fadt->SLEEP_CONTROL_REG, (byte)(state.TypeA << SleepType | SleepEnable));
@@ -39,6 +40,7 @@ public static unsafe class MachinePower
     /// <summary>Tries the ways to reset that machines have had, the most recent first; the last one cannot fail.</summary>
     public static void Reboot()
     {
+        StorageDrivers.ShutDown();
         Instructions.Cli();
         Fadt* fadt = (Fadt*)AcpiTables.Find(AcpiSignature.FADT);
         if (fadt != null && (fadt->Flags & Fadt.RESET_REG_SUP) != 0) Write(fadt->RESET_REG, fadt->RESET_VALUE);

@@ -36,6 +36,12 @@ public static unsafe class StorageDrivers
         disks->Complete();
     }
 
+    /// <summary>Before power goes or the machine is reset. Waits for the disks, and none can be used afterwards.</summary>
+    public static void ShutDown()
+    {
+        if (disks != null) disks->ShutDown();
+    }
+
     /// <summary>One line a driver: it allots itself what it needs, announces itself to the list, and goes on by itself.</summary>
     private static void Attach(PciFunction function)
     {
