@@ -5,7 +5,7 @@ namespace Lamina.Drivers.Storage.Images;
 
 /// <summary>
 /// Pages of 4 KiB by where they lie in the file. Who uses one pins it; the one that was not used for longest makes way. What a page
-/// holds changes only by a commit, so that a page in memory is never older than the file.
+/// holds changes only by a commit, which pins it until the file has the change too.
 /// </summary>
 internal unsafe struct VhdxBitmapPages
 {

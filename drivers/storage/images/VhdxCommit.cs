@@ -28,6 +28,7 @@ internal unsafe struct VhdxCommit
     private VhdxRequest* batch;
     private fixed ulong pageOffsets[(int)MaximumPages];
     private fixed ulong pageMemory[(int)MaximumPages];
+    private fixed uint bitmapPages[(int)MaximumPages];   // None: of the BAT
     private fixed ulong zeroOffsets[(int)MaximumZeros];
     private fixed ulong zeroLengths[(int)MaximumZeros];
 
@@ -72,7 +73,7 @@ internal unsafe struct VhdxCommit
         {
             case Phase.ApplyAgain:
                 if (NextToApply(out step)) return true;
-                isUnapplied = false;
+                EndApply();
                 if (retires) goto case Phase.RetireFlush;
                 goto case Phase.Take;
             case Phase.Take:
@@ -103,7 +104,7 @@ internal unsafe struct VhdxCommit
                 if (phase != Phase.Apply) Hold();
                 phase = Phase.Apply;
                 if (NextToApply(out step)) return true;
-                isUnapplied = false;
+                EndApply();
                 phase = Phase.Idle;
                 return false;
             case Phase.RetireFlush:
@@ -174,7 +175,7 @@ internal unsafe struct VhdxCommit
         uint first = image->FirstBitOf(change.BitsBlock), bitsHere = Math.Min(image->BlockBits, VhdxBitmapPages.SectorsPerPage);
         ulong bitmap = change.NewBitmap != 0 ? change.NewBitmap : image->BitmapOffset(change.Chunk);
         ulong pageOffset = (first + change.FirstBit) / 8 & ~4095u, blockBitsAt = bitmap + (first / 8 & ~4095u);
-        byte* page = StagePage(bitmap + pageOffset, image->BitmapPages.Data(change.Page));
+        byte* page = StagePage(bitmap + pageOffset, image->BitmapPages.Data(change.Page), change.Page);
         if (change.ClearsBits)
         {
             if (image->BlockBits <= VhdxBitmapPages.SectorsPerPage) new Span<byte>(page + first / 8 % Sector, (int)(bitsHere / 8)).Clear();
@@ -208,17 +209,18 @@ internal unsafe struct VhdxCommit
 
     private void SetEntry(uint index, VhdxBatEntry entry)
     {
-        byte* page = StagePage(image->Regions.Bat.Offset + index / 512 * Sector, image->Bat + (ulong)(index / 512) * Sector);
+        byte* page = StagePage(image->Regions.Bat.Offset + index / 512 * Sector, image->Bat + (ulong)(index / 512) * Sector, VhdxBitmapPages.None);
         ((ulong*)page)[index % 512] = entry.Value;
     }
 
     /// <summary>The staged copy of a page of the file that is also at <paramref name="memory"/>.</summary>
-    private byte* StagePage(ulong offset, byte* memory)
+    private byte* StagePage(ulong offset, byte* memory, uint bitmapPage)
     {
         for (uint i = 0; i < pageCount; i++)
             if (pageOffsets[i] == offset) return Page(i);
         pageOffsets[pageCount] = offset;
         pageMemory[pageCount] = (ulong)memory;
+        bitmapPages[pageCount] = bitmapPage;
         new ReadOnlySpan<byte>(memory, (int)Sector).CopyTo(new Span<byte>(Page(pageCount), (int)Sector));
         return Page(pageCount++);
     }
@@ -262,11 +264,28 @@ internal unsafe struct VhdxCommit
         {
             VhdxLogDataSector.Restore(Page(i), Descriptors + zeroCount + i);
             new ReadOnlySpan<byte>(Page(i), (int)Sector).CopyTo(new Span<byte>((byte*)pageMemory[i], (int)Sector));
+            // Who reads it in anew before it is applied would get the old one.
+            if (bitmapPages[i] != VhdxBitmapPages.None) image->BitmapPages.Pin(bitmapPages[i]);
         }
         for (VhdxRequest* request = batch; request != null; request = request->NextInBatch) request->EndChange(VhdxChange.Progress.Committed);
         batch = null;
         applied = 0;
         isUnapplied = true;
+    }
+
+    /// <summary>Whether a piece of a bitmap is about to be cleared in the file, which still has what was there.</summary>
+    public readonly bool IsClearing(ulong offset)
+    {
+        for (uint i = 0; isUnapplied && i < zeroCount; i++)
+            if (offset >= zeroOffsets[i] && offset < zeroOffsets[i] + zeroLengths[i]) return true;
+        return false;
+    }
+
+    private void EndApply()
+    {
+        isUnapplied = false;
+        for (uint i = 0; i < pageCount; i++)
+            if (bitmapPages[i] != VhdxBitmapPages.None) image->BitmapPages.Unpin(bitmapPages[i]);
     }
 
     private bool NextToApply(out BlockStep step)

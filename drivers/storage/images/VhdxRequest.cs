@@ -172,8 +172,12 @@ public unsafe struct VhdxRequest : IImageRequest<VhdxImage>
             image->BitmapPages.Pin(page);
             return hasPage = true;
         }
-        if (page == VhdxBitmapPages.None) page = image->BitmapPages.Claim(fileOffset);
-        else page = VhdxBitmapPages.None;   // somebody is reading it
+        if (page == VhdxBitmapPages.None && image->Commit.IsClearing(fileOffset))
+        {
+            step = Commit();   // who was at it may have failed
+            return false;
+        }
+        page = page == VhdxBitmapPages.None ? image->BitmapPages.Claim(fileOffset) : VhdxBitmapPages.None;   // somebody is reading it
         if (page == VhdxBitmapPages.None) step = Then(State.Next, BlockStep.Of(StepKind.Wait));
         else
         {

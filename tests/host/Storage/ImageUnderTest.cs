@@ -55,6 +55,12 @@ public abstract unsafe class ImageUnderTest(SparseFile file, bool writable) : ID
     public bool Perform(in BlockStep step, Span<byte> data)
     {
         if (step.Buffer != null) AssertOurs(step);
+        return PerformUnchecked(step, data);
+    }
+
+    /// <summary>For requests whose memory is not this image's.</summary>
+    public bool PerformUnchecked(in BlockStep step, Span<byte> data)
+    {
         Assert.True((step.Length | step.Offset | step.DataOffset) % 512 == 0 && (step.Length != 0 || step.Kind == StepKind.Flush));
         if (step.Kind != StepKind.ReadParent) return File.Perform(step, data);
         Span<byte> part = data.Slice((int)step.DataOffset, (int)step.Length);

@@ -19,6 +19,22 @@ public static class PowerLoss
         public ImageOperation Operation;
         public int First, Count;
         public uint[] CompletedBefore;   // of a flush: what it promises
+        public bool Changes => Operation is ImageOperation.Write or ImageOperation.WriteZeros;
+    }
+
+    /// <summary>Which versions are zeros.</summary>
+    private sealed class Zeroed : HashSet<(int Sector, uint Version)>
+    {
+        /// <summary>What a sector of a version reads as: zeros are version 0.</summary>
+        public uint Seen(int sector, uint version) => Contains((sector, version)) ? 0 : version;
+
+        /// <summary>Whether what is seen is one of a range of versions.</summary>
+        public bool IsOneOf(int sector, uint seen, uint from, uint to)
+        {
+            for (uint version = from; version <= to; version++)
+                if (Seen(sector, version) == seen) return true;
+            return false;
+        }
     }
 
     /// <summary>What was promised from a place in the log on, and what had been begun there.</summary>
@@ -32,14 +48,15 @@ public static class PowerLoss
         SparseFile before = start.Clone();
         start.Log = [];
         List<Moment> moments = [];
+        Zeroed zeroed = [];
         using (ImageUnderTest image = open(start))
         {
             Assert.Equal(ImageStatus.Success, image.Open());
-            Drive(random, image, blockSectors, requests, initial, moments);
+            Drive(random, image, blockSectors, requests, initial, moments, zeroed);
         }
         int stride = Math.Max(1, start.Log.Count / 60);
         for (int cut = random.Next(stride); cut <= start.Log.Count; cut += 1 + random.Next(2 * stride - 1))
-            CheckCut(random, before, start.Log, cut, moments.FindLast(m => m.LogIndex <= cut), open);
+            CheckCut(random, before, start.Log, cut, moments.FindLast(m => m.LogIndex <= cut), zeroed, open);
     }
 
     /// <summary>Gives every sector of a (small) image a version: what shows through a child must be this, not zeros that were never written.</summary>
@@ -50,7 +67,7 @@ public static class PowerLoss
         Assert.Equal(ImageStatus.Success, image.Write(0, data));
     }
 
-    private static void Drive(Random random, ImageUnderTest image, int blockSectors, int requests, uint initial, List<Moment> moments)
+    private static void Drive(Random random, ImageUnderTest image, int blockSectors, int requests, uint initial, List<Moment> moments, Zeroed zeroed)
     {
         int sectors = (int)Math.Min(image.VirtualBytes / 512, 1 << 20), blocks = (sectors + blockSectors - 1) / blockSectors;
         uint[] begun = new uint[sectors], completed = new uint[sectors], promised = new uint[sectors];
@@ -62,16 +79,23 @@ public static class PowerLoss
             if (started < requests && running.Count < AtATime && random.Next(3) == 0)
             {
                 started++;
-                Running next = new() { Operation = random.Next(6) switch { 0 => ImageOperation.Flush, 1 => ImageOperation.Read, _ => ImageOperation.Write } };
+                Running next = new() { Operation = random.Next(8) switch { 0 => ImageOperation.Flush, 1 => ImageOperation.Read, 2 => ImageOperation.WriteZeros, _ => ImageOperation.Write } };
                 // Of 512 bytes each, as loss of power tears them, in whole sectors of the disk.
                 int whole = image.SectorBytes / 512;
                 next.First = Math.Min(sectors - 1, random.Next(blocks) * blockSectors + random.Next(blockSectors)) / whole * whole;
                 next.Count = Math.Min((1 + random.Next(MaximumSectors)) * whole, sectors - next.First);
+                // Zeros of a whole block: formats may give it up.
+                if (next.Operation == ImageOperation.WriteZeros && random.Next(2) == 0)
+                {
+                    next.First = next.First / blockSectors * blockSectors;
+                    next.Count = Math.Min(blockSectors, sectors - next.First);
+                }
                 // The order of overlapping requests is not defined: have none at the same time.
                 if (running.Any(r => r.Operation != ImageOperation.Flush && r.First < next.First + next.Count && next.First < r.First + r.Count)) continue;
                 byte[] data = next.Operation == ImageOperation.Flush ? [] : new byte[next.Count * 512];
                 if (next.Operation == ImageOperation.Write)
                     for (int i = 0; i < next.Count; i++) Stamp(data.AsSpan(i * 512, 512), next.First + i, ++begun[next.First + i]);
+                for (int i = next.First; i < next.First + next.Count && next.Operation == ImageOperation.WriteZeros; i++) zeroed.Add((i, ++begun[i]));
                 if (next.Operation == ImageOperation.Flush) next.CompletedBefore = [.. completed];
                 next.Request = image.Start(next.Operation, (ulong)next.First * 512, data);
                 running.Add(next);
@@ -85,8 +109,8 @@ public static class PowerLoss
             running.Remove(one);
             one.Request.Dispose();
             for (int i = one.First; i < one.First + one.Count; i++)
-                if (one.Operation == ImageOperation.Write) completed[i] = begun[i];
-                else if (one.Operation == ImageOperation.Read) Assert.Equal(begun[i], VersionOf(one.Request.Data.AsSpan((i - one.First) * 512, 512), i));
+                if (one.Changes) completed[i] = begun[i];
+                else if (one.Operation == ImageOperation.Read) Assert.Equal(zeroed.Seen(i, begun[i]), VersionOf(one.Request.Data.AsSpan((i - one.First) * 512, 512), i));
             if (one.Operation == ImageOperation.Flush)
                 for (int i = 0; i < sectors; i++) promised[i] = Math.Max(promised[i], one.CompletedBefore[i]);
             moments.Add(new(image.File.Log.Count, [.. promised], [.. begun]));
@@ -110,7 +134,7 @@ public static class PowerLoss
         return disk;
     }
 
-    private static void CheckCut(Random random, SparseFile before, List<(long Offset, byte[] Data)?> log, int cut, Moment moment, Func<SparseFile, ImageUnderTest> open)
+    private static void CheckCut(Random random, SparseFile before, List<(long Offset, byte[] Data)?> log, int cut, Moment moment, Zeroed zeroed, Func<SparseFile, ImageUnderTest> open)
     {
         SparseFile disk = Cut(random, before, log, cut);
         OpenWithFurtherLoss(random, ref disk, open);
@@ -120,7 +144,7 @@ public static class PowerLoss
         for (int i = 0; i < moment.Begun.Length; i++)
         {
             uint version = VersionOf(all.AsSpan(i * 512, 512), i);
-            Assert.True(version >= moment.Promised[i] && version <= moment.Begun[i],
+            Assert.True(zeroed.IsOneOf(i, version, moment.Promised[i], moment.Begun[i]),
                 $"cut at {cut} of {log.Count}: sector {i} has version {version}, {moment.Promised[i]} was promised, {moment.Begun[i]} begun");
         }
         // The image must go on working: a write everywhere, read back after opening it again.
