@@ -49,7 +49,7 @@ public enum ImageStatus : byte
     NotFound,
     /// <summary>File systems: there is something of that name already.</summary>
     Exists,
-    /// <summary>File systems: the volume is full.</summary>
+    /// <summary>File systems: the volume is full. Images: writes that failed have used up the room that an image may grow by, until it is opened again.</summary>
     NoSpace,
     /// <summary>File systems: not UTF-8, too long, or not allowed in a name.</summary>
     BadName,

@@ -133,7 +133,7 @@ public unsafe partial struct VhdxRequest
         image->Space.Leave(epoch);
         epoch = image->Space.Enter();
         if (wasDraining && !image->Space.IsDraining) return Next();
-        return wasDraining ? Then(State.Next, BlockStep.Of(StepKind.Wait)) : Finish(ImageStatus.OutOfRange);
+        return wasDraining ? Then(State.Next, BlockStep.Of(StepKind.Wait)) : Finish(ImageStatus.NoSpace);
     }
 
     /// <summary>What an earlier owner left in a new place would show through.</summary>
