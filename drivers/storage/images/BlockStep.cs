@@ -59,7 +59,8 @@ public enum ImageStatus : byte
     Busy,
 }
 
-/// <summary>One step. Offsets and lengths are bytes, multiples of the sector of 512 bytes (<see cref="StepKind.NeedMemory"/> apart).</summary>
+/// <summary>One step. Offsets and lengths are bytes, multiples of the sector of 512 bytes (<see cref="StepKind.NeedMemory"/> apart,
+/// and <see cref="StepKind.ZeroData"/> of file systems).</summary>
 public unsafe struct BlockStep
 {
     public StepKind Kind;

@@ -45,7 +45,7 @@ public sealed class ExFatModelTests
 
     private static void Operate(Random random, ExFatUnderTest volume, Dictionary<string, Model> models)
     {
-        string name = $"{(random.Next(2) == 0 ? "/d" : "")}/{new string((char)('a' + random.Next(8)), random.Next(3) switch { 0 => 3, 1 => 20, _ => 3 + random.Next(252) })}";
+        string name = $"{(random.Next(2) == 0 ? "/d" : "")}/{new string((char)('a' + random.Next(8)), random.Next(3) switch { 0 => 3, 1 => 20, _ => 3 + random.Next(207) })}";
         if (models.Count != 0 && random.Next(20) != 0) name = models.Keys.ElementAt(random.Next(models.Count));
         if (!models.TryGetValue(name, out Model model))
         {

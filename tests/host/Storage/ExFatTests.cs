@@ -226,12 +226,12 @@ public sealed class ExFatTests
     public void NamesThatCannotBeAreRefused()
     {
         using ExFatUnderTest volume = ExFatUnderTest.Mounted(ExFatUnderTest.Format(2 * MiB));
-        foreach (string name in new[] { "a*", "a?", "a:b", "a|", "<", ">", "\"", "a.", "a ", ".", "..", "a\tb", new string('x', 256), new string('x', 254) + "𝄞" })
+        foreach (string name in new[] { "a*", "a?", "a:b", "a|", "<", ">", "\"", "a.", "a ", ".", "..", "a\tb", new string('x', 256), new string('x', 211), new string('x', 209) + "𝄞" })
             Assert.Equal(ImageStatus.BadName, volume.Create(name));
         Assert.Equal(ImageStatus.Exists, volume.Create("/"));
         Assert.Equal(ImageStatus.WrongKind, volume.Open("", false, out _));
         Assert.Equal(ImageStatus.NotFound, volume.Create("no/such"));
-        Assert.Equal(ImageStatus.Success, volume.Create(new string('x', 255)));
+        Assert.Equal(ImageStatus.Success, volume.Create(new string('x', 210)));
         foreach (byte[] bytes in new byte[][] { [0x80], [0xC0, 0x80], [0xE0, 0x80, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x82], [0xFF] })
             Assert.Equal(ImageStatus.BadName, volume.Open(bytes, false, out _));
         Assert.Equal(ImageStatus.Success, volume.Create("file"));

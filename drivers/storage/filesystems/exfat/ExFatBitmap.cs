@@ -1,4 +1,5 @@
 // Which clusters are in use, in memory: one bit a cluster, and which sectors of it differ from the disk. exFAT specification 1.00, "Allocation Bitmap".
+using System;
 using System.Numerics;
 using Lamina.Drivers.Storage.Images;
 
@@ -63,7 +64,7 @@ internal unsafe struct ExFatBitmap
     /// <summary>The clusters were free.</summary>
     public void Use(uint first, uint count)
     {
-        for (uint bit = first - ExFatBootSector.FirstCluster, end = bit + count; bit < end; bit++) words[bit / 64] |= 1UL << (int)(bit % 64);
+        Set(first, count, ulong.MaxValue);
         FreeClusters -= count;
         MarkDirty(first, count);
     }
@@ -71,9 +72,21 @@ internal unsafe struct ExFatBitmap
     /// <summary>The clusters were in use.</summary>
     public void Free(uint first, uint count)
     {
-        for (uint bit = first - ExFatBootSector.FirstCluster, end = bit + count; bit < end; bit++) words[bit / 64] &= ~(1UL << (int)(bit % 64));
+        Set(first, count, 0);
         FreeClusters += count;
         MarkDirty(first, count);
+    }
+
+    private readonly void Set(uint first, uint count, ulong to)
+    {
+        for (uint bit = first - ExFatBootSector.FirstCluster; count != 0;)
+        {
+            uint inWord = bit % 64, bits = Math.Min(64 - inWord, count);
+            ulong mask = ulong.MaxValue >> (int)(64 - bits) << (int)inWord;
+            words[bit / 64] = (words[bit / 64] & ~mask) | (to & mask);
+            bit += bits;
+            count -= bits;
+        }
     }
 
     /// <summary>The first free cluster from one on, or <paramref name="end"/>.</summary>

@@ -11,7 +11,7 @@ namespace Lamina.Drivers.Storage.FileSystems;
 /// </summary>
 internal unsafe struct ExFatCommit
 {
-    private enum State : byte { Dirty, Bitmap, Fat, Flush, Link, LinkFlush, Seal, Entries, EntriesFlush, Committed, End, EndFlush, Free, FreedBitmap }
+    private enum State : byte { Dirty, Bitmap, Fat, Flush, Link, LinkFlush, Seal, Entries, EntriesFlush, Committed, End, EndFlush, Ended, Free, FreedBitmap }
 
     private ExFatFile* file;
     private State state;
@@ -38,8 +38,6 @@ internal unsafe struct ExFatCommit
         else if (wasChain) index = of->DiskClusters;
         mustLink = index != 0 && index < clusters;
     }
-
-    private readonly bool Shrinks => clusters < file->DiskClusters;
 
     /// <summary>True with a step to perform, false when the file is durable.</summary>
     public bool Advance(out BlockStep step)
@@ -75,19 +73,24 @@ internal unsafe struct ExFatCommit
                     break;
                 case State.EntriesFlush: return Flush(State.Committed, out step);
                 case State.Committed:
-                    bool shrinks = Shrinks;
+                    trims |= clusters < file->DiskClusters;
+                    file->MustEndChain = isChain && (clusters < file->DiskClusters || (clusters == file->DiskClusters && file->MustEndChain));
                     TakeAsOnDisk();
-                    if (!shrinks && !trims)
-                    {
-                        step = default;
-                        return false;
-                    }
-                    state = shrinks && isChain ? State.End : State.Free;
+                    state = file->MustEndChain ? State.End : State.Ended;
                     break;
                 case State.End:
                     if (SetLink(volume, clusters - 1, ExFatBootSector.EndOfChain, out step)) state = State.EndFlush;
                     return true;
-                case State.EndFlush: return Flush(State.Free, out step);
+                case State.EndFlush: return Flush(State.Ended, out step);
+                case State.Ended:
+                    file->MustEndChain = false;
+                    if (!trims)
+                    {
+                        step = default;
+                        return false;
+                    }
+                    state = State.Free;
+                    break;
                 case State.Free:
                     file->TrimTo(clusters);
                     state = State.FreedBitmap;

@@ -6,7 +6,7 @@ namespace Lamina.Drivers.Storage.FileSystems;
 /// <summary>
 /// Lives at a fixed address until it is finished; then the file is there and durable. Finishes with Success, or: Exists, NotFound (a directory on
 /// the way), WrongKind, BadName, NoSpace, ReadOnly, NoMemory (a directory in too many pieces to grow), Invalid. Power may fail anywhere:
-/// either the whole set is there or nothing of it that counts.
+/// either the whole set is there or nothing of it, which is why a new name has at most 210 units.
 /// </summary>
 public unsafe struct ExFatCreate
 {

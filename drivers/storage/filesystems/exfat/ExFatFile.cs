@@ -19,6 +19,7 @@ public unsafe struct ExFatFile
     internal ExFatSet Set;
     internal bool HasGrown, Contiguous;    // Contiguous: NoFatChain on the disk
     internal bool CommitPending;           // what the disk says of the file is not certain
+    internal bool MustEndChain;            // the chain on the disk goes on behind the file's end
     internal bool IsBeingRemoved;
     internal ulong DiskLength, DiskValidLength;
     internal uint DiskClusters, ClusterCount, Running;
@@ -37,7 +38,7 @@ public unsafe struct ExFatFile
     /// <summary>False for a file of other systems whose two entries that change lie in different sectors: a loss of power while its length changes can cost the file.</summary>
     public readonly bool ChangesAtOnce => Set.Count == 0 || Set.ChangesAtOnce;
     /// <summary>Something is in memory that only a flush makes durable.</summary>
-    public readonly bool NeedsFlush => IsWritable && !IsBeingRemoved && (DataLength != DiskLength || ValidDataLength != DiskValidLength);
+    public readonly bool NeedsFlush => IsWritable && !IsBeingRemoved && (DataLength != DiskLength || ValidDataLength != DiskValidLength || MustEndChain);
 
     /// <summary>Where a byte of the file lies, and how many follow it there without a gap; false beyond its clusters. Ignores what is valid.</summary>
     public readonly bool TryMap(ulong offset, out ulong volumeOffset, out ulong length)
@@ -72,7 +73,7 @@ public unsafe struct ExFatFile
                 *link = NextOpen;
                 break;
             }
-        if (IsWritable && !CommitPending && ClusterCount > DiskClusters) TrimTo(DiskClusters);
+        if (IsWritable && !CommitPending && !MustEndChain && ClusterCount > DiskClusters) TrimTo(DiskClusters);
         IsOpen = false;
     }
 

@@ -5,6 +5,8 @@ namespace Lamina.Drivers.Storage.FileSystems;
 internal unsafe struct ExFatName
 {
     public const uint MaximumUnits = 255;
+    /// <summary>Of a new name: then its set fits into 512 bytes, and is there or gone as a whole whenever power fails.</summary>
+    public const uint MaximumNewUnits = (512 / ExFatEntryType.Bytes - 2) * ExFatSet.NameUnitsPerEntry;
 
     private fixed char units[(int)MaximumUnits];
     public uint Length;
@@ -62,7 +64,7 @@ internal unsafe struct ExFatName
         {
             for (uint i = 0; i < Length; i++)
                 if (units[i] < 0x20 || units[i] is '"' or '*' or '/' or ':' or '<' or '>' or '?' or '\\' or '|') return false;
-            return Length != 0 && units[Length - 1] is not ('.' or ' ');
+            return Length is not (0 or > MaximumNewUnits) && units[Length - 1] is not ('.' or ' ');
         }
     }
 

@@ -146,7 +146,8 @@ public unsafe struct ExFatRequest
     {
         if (!TryExtend()) return BlockStep.Of(StepKind.Wait);
         if (offset > file->Volume->MaximumFileBytes) return Finish(ImageStatus.NoSpace);
-        if (offset >= file->DataLength)
+        // The same length again, when it failed to get to the disk, is no growth.
+        if (offset > file->DataLength || (offset == file->DataLength && offset >= file->DiskLength && !file->MustEndChain))
         {
             ImageStatus status = ExFatAllocation.Grow(file, file->Volume->ClustersFor(offset));
             if (status == ImageStatus.Success) file->DataLength = offset;

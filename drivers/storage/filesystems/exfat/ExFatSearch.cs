@@ -21,7 +21,7 @@ internal unsafe struct ExFatSearch
     // The place for a new set.
     private uint slotsWanted, slotsFound, endIndex;
     private ulong endOffset;
-    private fixed ulong slots[(int)ExFatSet.MaximumEntries];
+    private fixed ulong slots[(int)SlotsPerUnit];
     private uint fillerSlots;
 
     /// <param name="slotsFor">Entries of a new set for which to find a place; 0: none.</param>
@@ -119,8 +119,7 @@ internal unsafe struct ExFatSearch
         type is ExFatEntryType.AllocationBitmap or ExFatEntryType.UpCaseTable or ExFatEntryType.VolumeLabel or ExFatEntryType.VolumeGuid;
 
     /// <summary>
-    /// A new set goes into one unit of 512 bytes where that can hold it, else the file entry at least is in one unit with the stream
-    /// extension: a sector is written whole or not at all.
+    /// A new set goes into one unit of 512 bytes, of which it needs no more: a sector is written whole or not at all.
     /// </summary>
     private void TakeFree(byte type, ulong offset)
     {
@@ -134,7 +133,7 @@ internal unsafe struct ExFatSearch
         if (slotsWanted == 0 || HasPlace) return;
         if (slotsFound == 0)
         {
-            if (slotsWanted <= SlotsPerUnit ? inUnit + slotsWanted > SlotsPerUnit : inUnit == SlotsPerUnit - 1) return;
+            if (inUnit + slotsWanted > SlotsPerUnit) return;
             fillerSlots = endIndex < index ? index - endIndex : 0;
         }
         slots[slotsFound++] = offset;

@@ -12,7 +12,7 @@ internal unsafe struct ExFatSetWriter
     private uint low, high;   // the entries still to be written
     private bool firstIsLast, flushBetween, flushNext;
 
-    /// <summary>The file entry last, as it is what makes a set: those behind it are durable by then.</summary>
+    /// <summary>All in one write.</summary>
     public void BeginNew(ExFatSet* entries) => Begin(entries, entries->Count, true, true);
 
     /// <summary>The file entry first: without it the others mean nothing.</summary>
