@@ -71,7 +71,8 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
 
     /// <summary>
     /// The image's own NASM files are linked as they are; those of the rooms below it form a library, of which the
-    /// linker takes what is asked for, so that a stub that this image does not use costs it nothing.
+    /// linker takes what is asked for, so that a stub that this image does not use costs it nothing. A file with a Multiboot
+    /// header must stand at the image's start, whichever room it is of.
     /// </summary>
     private async Task<(List<string> Own, string Others)> AssembleAsync()
     {
@@ -79,7 +80,14 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
         var others = new List<string>();
         foreach (string room in image.Rooms)
             foreach (string source in NasmFiles(room))
-                (room == image.Rooms[0] ? own : others).Add(await AssembleAsync(source));
+            {
+                bool isFirst = image.Multiboot && HasMultibootHeader(source);
+                string assembled = await AssembleAsync(source);
+                if (isFirst)
+                    own.Insert(0, assembled);
+                else
+                    (room == image.Rooms[0] ? own : others).Add(assembled);
+            }
         if (others.Count == 0)
             return (own, null);
         string library = Path.Combine(Folder, "stubs.lib");
@@ -104,11 +112,10 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
     private string[] IncludeFolders(string source) =>
         ["-i", Path.GetDirectoryName(source) + "/", "-i", workspace.Out + "/", "-i", workspace.Root + "/"];
 
-    /// <summary>The room's NASM files; one with a Multiboot header comes first, since it must stand at the image's start.</summary>
     private IEnumerable<string> NasmFiles(string room) =>
-        Directory.EnumerateFiles(Path.Combine(workspace.Root, room), "*.asm", SearchOption.AllDirectories)
-            .OrderBy(f => image.Multiboot && File.ReadAllText(f).Contains("0x1BADB002", StringComparison.OrdinalIgnoreCase) ? 0 : 1)
-            .ThenBy(f => f, StringComparer.Ordinal);
+        Directory.EnumerateFiles(Path.Combine(workspace.Root, room), "*.asm", SearchOption.AllDirectories).Order(StringComparer.Ordinal);
+
+    private static bool HasMultibootHeader(string source) => File.ReadAllText(source).Contains("0x1BADB002", StringComparison.OrdinalIgnoreCase);
 
     private async Task LinkAsync(List<string> objects, string library)
     {

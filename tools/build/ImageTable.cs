@@ -38,7 +38,7 @@ public static class ImageTable
             ImageForm.ExecutableAndFlat, Budget: 300 * 1024),
         new("root", "root.exe", ["partitions/root", "drivers", "vmbus", .. Foundation], "lamina_root_entry", 0xFFFFFFFFC0000000, "native",
             ImageForm.ExecutableAndFlat),
-        new("checks", "guest-checks.bin", ["partitions/guest/checks", .. Foundation], "guest_entry32", 0x100000, "native",
+        new("checks", "guest-checks.bin", ["partitions/guest/checks", "partitions/guest/machine", .. Foundation], "guest_entry32", 0x100000, "native",
             ImageForm.Flat, Multiboot: true),
         new("uefi", "BOOTX64.EFI", ["boot/uefi", .. Foundation], "efi_main", null, "efi_application",
             ImageForm.Executable, After: ["hypervisor", "root"]),

@@ -6,7 +6,7 @@ using Lamina.X64;
 
 namespace Lamina.Guest;
 
-/// <summary>The SynIC of this processor and the device that makes connections to it.</summary>
+/// <summary>The device that makes connections to this processor's SynIC.</summary>
 public static unsafe class SynicDevice
 {
     private const ushort Port = 0x3000;
@@ -14,46 +14,6 @@ public static unsafe class SynicDevice
 
     /// <summary>An absent device's port reads all ones.</summary>
     public static bool IsPresent => Instructions.In32(Port) != 0xFFFFFFFF;
-
-    public static void Enable()
-    {
-        Instructions.WrMsr(HvMsr.HV_X64_MSR_SIMP, GuestPages.Messages | 1);
-        Instructions.WrMsr(HvMsr.HV_X64_MSR_SIEFP, GuestPages.Events | 1);
-        Instructions.WrMsr(HvMsr.HV_X64_MSR_SCONTROL, 1);
-        for (int i = 0; i < 512; i++) ((ulong*)GuestPages.Messages)[i] = ((ulong*)GuestPages.Events)[i] = 0;
-    }
-
-    public static void SetSint(uint sint, SintMsr value) => Instructions.WrMsr(HvMsr.HV_X64_MSR_SINT0 + sint, value.Value);
-
-    public static SintMsr Vector(byte vector) => new SintMsr(0).WithVector(vector);
-
-    public static HvMessage* Slot(uint sint) => (HvMessage*)(GuestPages.Messages + sint * SynicLimits.HV_MESSAGE_SIZE);
-
-    public static uint TypeIn(uint sint) => Volatile.Read(ref Slot(sint)->Header.MessageType);
-
-    public static bool IsPending(uint sint) => (Volatile.Read(ref Slot(sint)->Header.MessageFlags) & HvMessageHeader.MessagePending) != 0;
-
-    /// <summary>Frees the slot as a guest does: type first, then EOM if something waits.</summary>
-    public static void Free(uint sint)
-    {
-        Volatile.Write(ref Slot(sint)->Header.MessageType, 0);
-        Interlocked.MemoryBarrier();
-        if (IsPending(sint)) Instructions.WrMsr(HvMsr.HV_X64_MSR_EOM, 0);
-    }
-
-    public static bool WaitForMessage(uint sint)
-    {
-        ulong start = Instructions.RdTsc(), limit = Clock.Ticks(Clock.Patience);
-        while (TypeIn(sint) == 0 && Instructions.RdTsc() - start < limit) Instructions.Pause();
-        return TypeIn(sint) != 0;
-    }
-
-    public static bool IsFlagSet(uint sint, uint flag) => (Volatile.Read(ref *(uint*)(GuestPages.Events + sint * 256 + flag / 32 * 4)) >> (int)(flag % 32) & 1) != 0;
-
-    public static void ClearFlags(uint sint)
-    {
-        for (int i = 0; i < 32; i++) ((ulong*)(GuestPages.Events + sint * 256))[i] = 0;
-    }
 
     /// <summary>HvCallPostMessage with 16 bytes of payload.</summary>
     public static ushort Post(uint connection, uint type, ulong first, ulong second = 0)
@@ -144,8 +104,8 @@ public static unsafe class SynicChecks
 
     private static void Raise()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.AddRoute(Sint);
         for (uint i = 1; i <= 5; i++)
         {
@@ -158,11 +118,11 @@ public static unsafe class SynicChecks
 
     private static void RaiseEverySint()
     {
-        SynicDevice.Enable();
+        Synic.Enable();
         for (uint sint = 0; sint < 16; sint++)
         {
             byte vector = (byte)(0x80 + sint);
-            SynicDevice.SetSint(sint, SynicDevice.Vector(vector));
+            Synic.SetSint(sint, Synic.Vector(vector));
             SynicDevice.RaiseSint(sint);
             if (!Interrupts.Wait(vector)) Check.Fail("no interrupt from SINT "u8, sint);
         }
@@ -170,8 +130,8 @@ public static unsafe class SynicChecks
 
     private static void Masked()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector).WithMasked(true));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector).WithMasked(true));
         SynicDevice.RaiseSint(Sint);
         SynicDevice.ConnectMessage(Connection, Sint);
         SynicDevice.Post(Connection, Type, 1);
@@ -183,8 +143,8 @@ public static unsafe class SynicChecks
     // The handler writes no EOI, and still the next one and lower ones come.
     private static void AutoEoi()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector).WithAutoEoi(true));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector).WithAutoEoi(true));
         Interrupts.WithoutEoi(Vector);
         for (uint i = 1; i <= 3; i++)
         {
@@ -198,26 +158,26 @@ public static unsafe class SynicChecks
 
     private static void Message()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectMessage(Connection, Sint);
         Check.Equal("status"u8, SynicDevice.Post(Connection, Type, 0x1122334455667788, 0x99), 0);
         Check.That(Interrupts.Wait(Vector), "no interrupt"u8);
-        HvMessage* slot = SynicDevice.Slot(Sint);
-        Check.Equal("type"u8, SynicDevice.TypeIn(Sint), Type);
+        HvMessage* slot = Synic.Slot(Sint);
+        Check.Equal("type"u8, Synic.TypeIn(Sint), Type);
         Check.Equal("payload size"u8, slot->Header.PayloadSize, 16);
         Check.Equal("flags"u8, slot->Header.MessageFlags, 0);
         Check.Equal("port"u8, slot->Header.SenderOrPort, Connection);
         Check.Equal("payload"u8, slot->Payload[0], 0x1122334455667788);
         Check.Equal("second word"u8, slot->Payload[1], 0x99);
-        SynicDevice.Free(Sint);
+        Synic.Free(Sint);
         SynicDevice.DisconnectMessage(Connection, Sint);
     }
 
     private static void FullPayload()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectMessage(Connection, Sint);
         HvInputPostMessage* input = (HvInputPostMessage*)GuestPages.Input;
         input->ConnectionId = Connection;
@@ -227,125 +187,125 @@ public static unsafe class SynicChecks
         for (int i = 0; i < 30; i++) input->Payload[i] = 0x0101010101010101 * (ulong)(i + 1);
         Check.Equal("status"u8, Hypercalls.Call(HypercallCode.HvCallPostMessage, GuestPages.Input, 0), 0);
         Check.That(Interrupts.Wait(Vector), "no interrupt"u8);
-        HvMessage* slot = SynicDevice.Slot(Sint);
+        HvMessage* slot = Synic.Slot(Sint);
         Check.Equal("payload size"u8, slot->Header.PayloadSize, 240);
         for (int i = 0; i < 30; i++) Check.Equal("a word"u8, slot->Payload[i], 0x0101010101010101 * (ulong)(i + 1));
-        SynicDevice.Free(Sint);
+        Synic.Free(Sint);
         SynicDevice.DisconnectMessage(Connection, Sint);
     }
 
     private static void PendingAndEom()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectMessage(Connection, Sint);
         SynicDevice.Post(Connection, Type, 1);
         Interrupts.Wait(Vector);
-        Check.That(!SynicDevice.IsPending(Sint), "pending without a second message"u8);
+        Check.That(!Synic.IsPending(Sint), "pending without a second message"u8);
         Check.Equal("status of the second"u8, SynicDevice.Post(Connection, Type, 2), 0);
-        Check.That(SynicDevice.IsPending(Sint), "not pending"u8);
-        Check.Equal("payload while the slot is taken"u8, SynicDevice.Slot(Sint)->Payload[0], 1);
+        Check.That(Synic.IsPending(Sint), "not pending"u8);
+        Check.Equal("payload while the slot is taken"u8, Synic.Slot(Sint)->Payload[0], 1);
         Interrupts.Open(300);
         Check.Equal("interrupts before EOM"u8, Interrupts.Count(Vector), 1);
-        SynicDevice.Free(Sint);
+        Synic.Free(Sint);
         Check.That(Interrupts.Wait(Vector, 2), "no interrupt after EOM"u8);
-        Check.Equal("payload after EOM"u8, SynicDevice.Slot(Sint)->Payload[0], 2);
-        Check.That(!SynicDevice.IsPending(Sint), "still pending"u8);
-        SynicDevice.Free(Sint);
+        Check.Equal("payload after EOM"u8, Synic.Slot(Sint)->Payload[0], 2);
+        Check.That(!Synic.IsPending(Sint), "still pending"u8);
+        Synic.Free(Sint);
         SynicDevice.DisconnectMessage(Connection, Sint);
     }
 
     private static void MessageOrder()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectMessage(Connection, Sint);
         for (ulong i = 1; i <= 8; i++) Check.Equal("status"u8, SynicDevice.Post(Connection, Type, i), 0);
         for (ulong i = 1; i <= 8; i++)
         {
-            if (!Check.That(SynicDevice.WaitForMessage(Sint), "a message is missing"u8)) break;
-            Check.Equal("payload"u8, SynicDevice.Slot(Sint)->Payload[0], i);
-            SynicDevice.Free(Sint);
+            if (!Check.That(Synic.WaitForMessage(Sint), "a message is missing"u8)) break;
+            Check.Equal("payload"u8, Synic.Slot(Sint)->Payload[0], i);
+            Synic.Free(Sint);
         }
         Clock.Spin(200);
-        Check.Equal("type of what follows the last"u8, SynicDevice.TypeIn(Sint), 0);
+        Check.Equal("type of what follows the last"u8, Synic.TypeIn(Sint), 0);
         SynicDevice.DisconnectMessage(Connection, Sint);
     }
 
     // A sender cannot fill the hypervisor's memory: some day the answer is "no buffers", and everything accepted arrives.
     private static void BuffersEnd()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector).WithPolling(true));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector).WithPolling(true));
         SynicDevice.ConnectMessage(Connection, Sint);
         uint accepted = 0;
         ushort status = 0;
         while (accepted < 1000 && (status = SynicDevice.Post(Connection, Type, accepted)) == 0) accepted++;
         Check.Equal("status at the end"u8, status, HvStatus.HV_STATUS_INSUFFICIENT_BUFFERS.Value);
         uint arrived = 0;
-        while (arrived < accepted && SynicDevice.WaitForMessage(Sint))
+        while (arrived < accepted && Synic.WaitForMessage(Sint))
         {
-            if (!Check.Equal("payload"u8, SynicDevice.Slot(Sint)->Payload[0], arrived)) break;
+            if (!Check.Equal("payload"u8, Synic.Slot(Sint)->Payload[0], arrived)) break;
             arrived++;
-            SynicDevice.Free(Sint);
+            Synic.Free(Sint);
         }
         Check.Equal("messages that arrived"u8, arrived, accepted);
         Check.Equal("status afterwards"u8, SynicDevice.Post(Connection, Type, 0), 0);
-        SynicDevice.Free(Sint);
+        Synic.Free(Sint);
         SynicDevice.DisconnectMessage(Connection, Sint);
     }
 
     private static void Polling()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector).WithPolling(true));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector).WithPolling(true));
         SynicDevice.ConnectMessage(Connection, Sint);
         SynicDevice.Post(Connection, Type, 77);
-        Check.That(SynicDevice.WaitForMessage(Sint), "no message"u8);
+        Check.That(Synic.WaitForMessage(Sint), "no message"u8);
         Interrupts.Open(300);
         Check.Equal("interrupts"u8, Interrupts.Count(Vector), 0);
-        SynicDevice.Free(Sint);
+        Synic.Free(Sint);
         SynicDevice.DisconnectMessage(Connection, Sint);
     }
 
     private static void SynicDisabled()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectMessage(Connection, Sint);
         Instructions.WrMsr(HvMsr.HV_X64_MSR_SIMP, 0);
         ushort status = SynicDevice.Post(Connection, Type, 1);
         Check.That(status != 0, "a message for a disabled message page is accepted"u8);
         Interrupts.Open(300);
         Check.Equal("interrupts"u8, Interrupts.Count(Vector), 0);
-        Check.Equal("type in the slot"u8, SynicDevice.TypeIn(Sint), 0);
+        Check.Equal("type in the slot"u8, Synic.TypeIn(Sint), 0);
         SynicDevice.DisconnectMessage(Connection, Sint);
     }
 
     private static void TwoSints()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
-        SynicDevice.SetSint(OtherSint, SynicDevice.Vector(OtherVector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
+        Synic.SetSint(OtherSint, Synic.Vector(OtherVector));
         SynicDevice.ConnectMessage(Connection, Sint);
         SynicDevice.ConnectMessage(Connection + 8, OtherSint);
         SynicDevice.Post(Connection, Type, 1);
         SynicDevice.Post(Connection, Type, 2);
         SynicDevice.Post(Connection + 8, Type + 1, 3);
         Check.That(Interrupts.Wait(OtherVector), "a full slot holds up another SINT"u8);
-        Check.Equal("type in the other slot"u8, SynicDevice.TypeIn(OtherSint), Type + 1);
-        SynicDevice.Free(OtherSint);
-        SynicDevice.Free(Sint);
-        SynicDevice.WaitForMessage(Sint);
-        SynicDevice.Free(Sint);
+        Check.Equal("type in the other slot"u8, Synic.TypeIn(OtherSint), Type + 1);
+        Synic.Free(OtherSint);
+        Synic.Free(Sint);
+        Synic.WaitForMessage(Sint);
+        Synic.Free(Sint);
         SynicDevice.DisconnectMessage(Connection + 8, OtherSint);
         SynicDevice.DisconnectMessage(Connection, Sint);
     }
 
     private static void MessageDisconnected()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectMessage(Connection, Sint);
         SynicDevice.DisconnectMessage(Connection, Sint);
         Check.Equal("status"u8, SynicDevice.Post(Connection, Type, 1), HvStatus.HV_STATUS_INVALID_CONNECTION_ID.Value);
@@ -353,26 +313,26 @@ public static unsafe class SynicChecks
 
     private static void Event()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectEvent(EventConnection, Sint);
         Check.Equal("status"u8, SynicDevice.Signal(EventConnection), 0);
         Check.That(Interrupts.Wait(Vector), "no interrupt"u8);
-        Check.That(SynicDevice.IsFlagSet(Sint, EventConnection), "the flag of the connection's number is clear"u8);
+        Check.That(Synic.IsFlagSet(Sint, EventConnection), "the flag of the connection's number is clear"u8);
         SynicDevice.DisconnectEvent(EventConnection, Sint);
     }
 
     private static void EventAlreadySet()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectEvent(EventConnection, Sint);
         SynicDevice.Signal(EventConnection);
         Interrupts.Wait(Vector);
         Check.Equal("status of the second"u8, SynicDevice.Signal(EventConnection), 0);
         Interrupts.Open(300);
         Check.Equal("interrupts while the flag is set"u8, Interrupts.Count(Vector), 1);
-        SynicDevice.ClearFlags(Sint);
+        Synic.ClearFlags(Sint);
         SynicDevice.Signal(EventConnection);
         Check.That(Interrupts.Wait(Vector, 2), "no interrupt after the flag was cleared"u8);
         SynicDevice.DisconnectEvent(EventConnection, Sint);
@@ -380,8 +340,8 @@ public static unsafe class SynicChecks
 
     private static void EventFlagOutOfRange()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectEvent(EventConnection, Sint);
         Check.Equal("status of a flag beyond the port's one"u8, SynicDevice.Signal(EventConnection, 1), HvStatus.HV_STATUS_INVALID_PARAMETER.Value);
         Check.Equal("status of flag 0xFFFF"u8, SynicDevice.Signal(EventConnection, 0xFFFF), HvStatus.HV_STATUS_INVALID_PARAMETER.Value);
@@ -390,8 +350,8 @@ public static unsafe class SynicChecks
 
     private static void WrongKind()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(Vector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(Vector));
         SynicDevice.ConnectMessage(Connection, Sint);
         Check.Equal("an event to a message connection"u8, SynicDevice.Signal(Connection), HvStatus.HV_STATUS_INVALID_CONNECTION_ID.Value);
         SynicDevice.DisconnectMessage(Connection, Sint);
@@ -402,7 +362,7 @@ public static unsafe class SynicChecks
 
     private static void EventDisconnected()
     {
-        SynicDevice.Enable();
+        Synic.Enable();
         SynicDevice.ConnectEvent(EventConnection, Sint);
         SynicDevice.DisconnectEvent(EventConnection, Sint);
         Check.Equal("status"u8, SynicDevice.Signal(EventConnection), HvStatus.HV_STATUS_INVALID_CONNECTION_ID.Value);

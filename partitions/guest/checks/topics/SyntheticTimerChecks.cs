@@ -4,27 +4,6 @@ using Lamina.X64;
 
 namespace Lamina.Guest;
 
-/// <summary>One processor's timers.</summary>
-public static class SyntheticTimer
-{
-    public static uint Config(uint timer) => HvMsr.HV_X64_MSR_STIMER0_CONFIG + 2 * timer;
-    public static uint Count(uint timer) => HvMsr.HV_X64_MSR_STIMER0_COUNT + 2 * timer;
-
-    public static StimerConfigMsr Direct(byte vector) => new StimerConfigMsr(0).WithDirectMode(true).WithApicVector(vector);
-    public static StimerConfigMsr ByMessage(byte sint) => new StimerConfigMsr(0).WithSINTx(sint);
-
-    /// <summary>As Linux does it: auto-enable, then the count.</summary>
-    public static void Start(uint timer, StimerConfigMsr config, ulong count)
-    {
-        Instructions.WrMsr(Config(timer), config.WithAutoEnable(true).Value);
-        Instructions.WrMsr(Count(timer), count);
-    }
-
-    public static void StartDirect(uint timer, byte vector, ulong time) => Start(timer, Direct(vector), time);
-
-    public static bool IsEnabled(uint timer) => new StimerConfigMsr(Instructions.RdMsr(Config(timer))).Enable;
-}
-
 public static unsafe class SyntheticTimerChecks
 {
     private const byte Vector = 0xED, Sint = 4, SintVector = 0x64;
@@ -145,8 +124,8 @@ public static unsafe class SyntheticTimerChecks
 
     private static void BeginMessages()
     {
-        SynicDevice.Enable();
-        SynicDevice.SetSint(Sint, SynicDevice.Vector(SintVector));
+        Synic.Enable();
+        Synic.SetSint(Sint, Synic.Vector(SintVector));
     }
 
     private static void Message()
@@ -155,14 +134,14 @@ public static unsafe class SyntheticTimerChecks
         ulong due = Clock.Reference + Millisecond;
         SyntheticTimer.Start(2, SyntheticTimer.ByMessage(Sint), due);
         if (!Check.That(Interrupts.Wait(SintVector), "no interrupt"u8)) return;
-        HvMessage* slot = SynicDevice.Slot(Sint);
+        HvMessage* slot = Synic.Slot(Sint);
         HvTimerMessagePayload* payload = (HvTimerMessagePayload*)slot->Payload;
-        Check.Equal("type"u8, SynicDevice.TypeIn(Sint), HvMessageType.HvMessageTimerExpired);
+        Check.Equal("type"u8, Synic.TypeIn(Sint), HvMessageType.HvMessageTimerExpired);
         Check.Equal("payload size"u8, slot->Header.PayloadSize, (ulong)sizeof(HvTimerMessagePayload));
         Check.Equal("timer"u8, payload->TimerIndex, 2);
         Check.Equal("expiration"u8, payload->ExpirationTime, due);
         Check.Between("delivery"u8, payload->DeliveryTime, due, Clock.Reference);
-        SynicDevice.Free(Sint);
+        Synic.Free(Sint);
     }
 
     private static void MessageWaitsForSlot()
@@ -172,13 +151,13 @@ public static unsafe class SyntheticTimerChecks
         if (!Check.That(Interrupts.Wait(SintVector), "the first did not come"u8)) return;
         SyntheticTimer.Start(1, SyntheticTimer.ByMessage(Sint), Clock.Reference + Millisecond);
         ulong start = Instructions.RdTsc();
-        while (!SynicDevice.IsPending(Sint) && Instructions.RdTsc() - start < Clock.Ticks(Clock.Patience)) Interrupts.Open(100);
-        Check.That(SynicDevice.IsPending(Sint), "not pending"u8);
+        while (!Synic.IsPending(Sint) && Instructions.RdTsc() - start < Clock.Ticks(Clock.Patience)) Interrupts.Open(100);
+        Check.That(Synic.IsPending(Sint), "not pending"u8);
         Check.Equal("interrupts while the slot is taken"u8, Interrupts.Count(SintVector), 1);
-        SynicDevice.Free(Sint);
+        Synic.Free(Sint);
         Check.That(Interrupts.Wait(SintVector, 2), "the second did not come after EOM"u8);
-        Check.Equal("timer"u8, ((HvTimerMessagePayload*)SynicDevice.Slot(Sint)->Payload)->TimerIndex, 1);
-        SynicDevice.Free(Sint);
+        Check.Equal("timer"u8, ((HvTimerMessagePayload*)Synic.Slot(Sint)->Payload)->TimerIndex, 1);
+        Synic.Free(Sint);
     }
 
     private static void MessagePeriodic()
@@ -187,8 +166,8 @@ public static unsafe class SyntheticTimerChecks
         SyntheticTimer.Start(0, SyntheticTimer.ByMessage(Sint).WithPeriodic(true), Millisecond);
         for (uint i = 0; i < 5; i++)
         {
-            if (!Check.That(SynicDevice.WaitForMessage(Sint), "a message is missing"u8)) return;
-            SynicDevice.Free(Sint);
+            if (!Check.That(Synic.WaitForMessage(Sint), "a message is missing"u8)) return;
+            Synic.Free(Sint);
         }
     }
 

@@ -54,11 +54,12 @@ public static unsafe class Check
         }
     }
 
-    public static void Summary()
+    /// <summary>The last line: "DONE name N passed, M failed".</summary>
+    public static void Summary(ReadOnlySpan<byte> name)
     {
         byte* buffer = stackalloc byte[96];
         var line = new TextWriter(buffer, 96);
-        line.Text("DONE checks "u8).Decimal(storage.Passed).Text(" passed, "u8).Decimal(storage.FailedCount).Text(" failed"u8);
+        line.Text("DONE "u8).Text(name).Text(" "u8).Decimal(storage.Passed).Text(" passed, "u8).Decimal(storage.FailedCount).Text(" failed"u8);
         if (storage.SkippedCount != 0) line.Text(", "u8).Decimal(storage.SkippedCount).Text(" skipped"u8);
         Serial.Line(line.Written);
     }

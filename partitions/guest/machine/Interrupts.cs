@@ -113,7 +113,7 @@ public static unsafe class Interrupts
         }
         Check.NoteException(frame);
         if (Check.ProtectedStack != 0) Continue(frame, layout->ProtectedRecover, Check.ProtectedStack);
-        else Entry.Die(frame);
+        else Machine.Die(frame);
     }
 
     private static void Continue(InterruptFrame* frame, ulong at, ulong stack)
