@@ -40,6 +40,8 @@ public static class ImageTable
             ImageForm.ExecutableAndFlat),
         new("checks", "guest-checks.bin", ["partitions/guest/checks", "partitions/guest/machine", .. Foundation], "guest_entry32", 0x100000, "native",
             ImageForm.Flat, Multiboot: true),
+        new("bus", "guest-bus.bin", ["partitions/guest/bus", "partitions/guest/machine", "drivers", "vmbus", .. Foundation], "guest_entry32", 0x100000, "native",
+            ImageForm.Flat, Multiboot: true),
         new("uefi", "BOOTX64.EFI", ["boot/uefi", .. Foundation], "efi_main", null, "efi_application",
             ImageForm.Executable, After: ["hypervisor", "root"]),
     ];
