@@ -25,18 +25,22 @@ public sealed record MachineDisk
     public bool Scratch { get; init; }
     /// <summary>More properties of the emulator's device, as it names them: "logical_block_size=4096,num-queues=2".</summary>
     public string Device { get; init; }
+    /// <summary>More properties of the emulator's drive, as it names them: "throttling.iops-total=40" makes a slow disk.</summary>
+    public string Drive { get; init; }
 
-    /// <summary>Reads FILE[,kind=…][,format=…][,readonly][,overlay][,device.PROPERTY=VALUE]. A file name has no comma.</summary>
+    /// <summary>Reads FILE[,kind=…][,format=…][,readonly][,overlay][,device.PROPERTY=VALUE][,drive.PROPERTY=VALUE]. A file name has no comma.</summary>
     /// <exception cref="Failure">What is wrong with it, in one line.</exception>
     public static MachineDisk Parse(string text)
     {
         string[] parts = text.Split(',');
         var disk = new MachineDisk { File = parts[0] };
-        var properties = new List<string>();
+        List<string> device = [], drive = [];
         foreach (string part in parts[1..])
         {
             if (part.StartsWith("device.", StringComparison.Ordinal) && part.Contains('='))
-                properties.Add(part["device.".Length..]);
+                device.Add(part["device.".Length..]);
+            else if (part.StartsWith("drive.", StringComparison.Ordinal) && part.Contains('='))
+                drive.Add(part["drive.".Length..]);
             else
                 disk = part.Split('=', 2) switch
                 {
@@ -44,15 +48,17 @@ public sealed record MachineDisk
                     ["format", var format] => disk with { Format = format },
                     ["readonly"] => disk with { ReadOnly = true },
                     ["overlay"] => disk with { Overlay = true },
-                    _ => throw new Failure($"--disk {text}: \"{part}\" is none of kind=, format=, readonly, overlay, device.PROPERTY=", 2),
+                    _ => throw new Failure($"--disk {text}: \"{part}\" is none of kind=, format=, readonly, overlay, device.PROPERTY=, drive.PROPERTY=", 2),
                 };
         }
-        disk = disk with { Device = properties.Count > 0 ? string.Join(',', properties) : null };
+        disk = disk with { Device = Join(device), Drive = Join(drive) };
         if (!System.IO.File.Exists(disk.File))
             throw new Failure($"--disk {text}: no file {disk.File}", 2);
         disk.Check($"--disk {text}");
         return disk;
     }
+
+    private static string Join(List<string> properties) => properties.Count > 0 ? string.Join(',', properties) : null;
 
     /// <summary>Refuses kinds and formats that there are not.</summary>
     public void Check(string where)
@@ -87,7 +93,7 @@ public sealed record MachineDisk
             MachineDisk disk = disks[index];
             string id = "disk" + index, more = $"drive={id},serial=lamina-{id}" + (disk.Device == null ? "" : "," + disk.Device);
             yield return "-drive";
-            yield return $"if=none,id={id},format={disk.Format},discard=unmap{(disk.ReadOnly ? ",readonly=on" : "")}{(disk.Scratch ? ",cache=unsafe" : "")},file={disk.File.Replace(",", ",,")}";
+            yield return $"if=none,id={id},format={disk.Format},discard=unmap{(disk.ReadOnly ? ",readonly=on" : "")}{(disk.Scratch ? ",cache=unsafe" : "")}{(disk.Drive == null ? "" : "," + disk.Drive)},file={disk.File.Replace(",", ",,")}";
             yield return "-device";
             yield return disk.Kind switch
             {

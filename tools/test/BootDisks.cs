@@ -32,6 +32,8 @@ public sealed record RowDisk
     public bool Gpt { get; init; }
     /// <summary>More properties of the emulator's device: "logical_block_size=4096".</summary>
     public string Device { get; init; }
+    /// <summary>More properties of the emulator's drive: "throttling.iops-total=40" makes a slow disk.</summary>
+    public string Drive { get; init; }
 }
 
 /// <summary>What to look at after the machine has ended; each key is one check, its value the name of a disk.</summary>
@@ -62,7 +64,7 @@ public sealed class BootDisks(BootVolume volume, BootRow row, string cache, stri
             (string file, bool fresh) = await MakeAsync(disk, where);
             var machine = new MachineDisk
             {
-                File = file, Kind = disk.Kind, Format = disk.Format, ReadOnly = disk.ReadOnly, Device = disk.Device, Scratch = fresh,
+                File = file, Kind = disk.Kind, Format = disk.Format, ReadOnly = disk.ReadOnly, Device = disk.Device, Drive = disk.Drive, Scratch = fresh,
                 Overlay = disk.Overlay && !fresh && !disk.ReadOnly,
             };
             machine.Check(where);

@@ -1,6 +1,7 @@
 // The bus guest's order of events: which of its tests run, the last word of its command line says.
 using System;
 using System.Runtime;
+using Lamina.Guest.Bus.Bad;
 using Lamina.Guest.Bus.Good;
 
 namespace Lamina.Guest.Bus;
@@ -13,12 +14,36 @@ public static class Entry
     {
         Machine.Initialize(magic, information);
         ReadOnlySpan<byte> word = BootInformation.LastWord;
+        if (word.SequenceEqual("good"u8)) RunGood();
+        else if (word.SequenceEqual("bad"u8)) RunBad();
+        else if (word.SequenceEqual("inflight"u8)) InFlight.Run();
+        else if (word.SequenceEqual("load"u8)) Endings.RunForever();
+        else if (word.Length != 0) Endings.Run(word);
+        else
+        {
+            RunGood();
+            RunBad();
+        }
+        Check.Summary("bus"u8);
+        Machine.Leave(Check.Failures == 0 ? 0u : 1u);
+    }
+
+    private static void RunGood()
+    {
         ConnectionTests.Run();
         GpadlTests.Run();
         RingTests.Run();
         StorageTests.Run();
         IntegrationTests.Run();
-        Check.Summary("bus"u8);
-        Machine.Leave(Check.Failures == 0 ? 0u : 1u);
+    }
+
+    private static void RunBad()
+    {
+        ChannelMistakes.Run();
+        GpadlMistakes.Run();
+        RingMistakes.Run();
+        PacketMistakes.Run();
+        RequestMistakes.Run();
+        MessageMistakes.Run();
     }
 }

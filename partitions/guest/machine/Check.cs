@@ -31,15 +31,24 @@ public static unsafe class Check
     public static ulong ProtectedStack => storage.ProtectedStack;
 
     /// <summary>Runs a check that any PC passes.</summary>
-    public static void Run(ReadOnlySpan<byte> name, delegate*<void> body)
+    public static void Run(ReadOnlySpan<byte> name, delegate*<void> body) => Run(name, body, null);
+
+    /// <summary>The same with a second part, which runs if the first has not failed, and like it begins on a clean processor.</summary>
+    public static void Run(ReadOnlySpan<byte> name, delegate*<void> body, delegate*<void> next)
     {
         storage.Failed = storage.Skipped = false;
         storage.WhyLength = 0;
+        RunProtected(body);
+        if (next != null && !storage.Failed && !storage.Skipped) RunProtected(next);
+        Print(name);
+    }
+
+    private static void RunProtected(delegate*<void> body)
+    {
         uint ended;
         fixed (ulong* variable = &storage.ProtectedStack) ended = ProtectedCall((nint)body, variable);
         if (ended != 0) FailByException();
         Cleanup.AfterCheck();
-        Print(name);
     }
 
     /// <summary>Runs a check of the Hyper-V interface; skipped where there is none.</summary>

@@ -21,8 +21,8 @@ public class DiskTests
         string file = folder.File("a.img");
         File.WriteAllText(file, "");
         Assert.Equal(new MachineDisk { File = file }, MachineDisk.Parse(file));
-        Assert.Equal(new MachineDisk { File = file, Kind = "nvme", Format = "qcow2", ReadOnly = true, Overlay = true, Device = "logical_block_size=4096,x=1" },
-            MachineDisk.Parse(file + ",kind=nvme,format=qcow2,readonly,overlay,device.logical_block_size=4096,device.x=1"));
+        Assert.Equal(new MachineDisk { File = file, Kind = "nvme", Format = "qcow2", ReadOnly = true, Overlay = true, Device = "logical_block_size=4096,x=1", Drive = "throttling.iops-total=40" },
+            MachineDisk.Parse(file + ",kind=nvme,format=qcow2,readonly,overlay,device.logical_block_size=4096,drive.throttling.iops-total=40,device.x=1"));
     }
 
     [Theory]
@@ -47,13 +47,13 @@ public class DiskTests
         MachineDisk[] disks =
         [
             new() { File = "a,b.img", Scratch = true }, new() { File = "n", Kind = "nvme", ReadOnly = true, Device = "logical_block_size=4096" },
-            new() { File = "s", Kind = "ahci" }, new() { File = "t", Kind = "ahci", Format = "qcow2" },
+            new() { File = "s", Kind = "ahci", Drive = "throttling.iops-total=40" }, new() { File = "t", Kind = "ahci", Format = "qcow2" },
         ];
         Assert.Equal(
         [
             "-drive", "if=none,id=disk0,format=raw,discard=unmap,cache=unsafe,file=a,,b.img", "-device", "virtio-blk-pci,drive=disk0,serial=lamina-disk0",
             "-drive", "if=none,id=disk1,format=raw,discard=unmap,readonly=on,file=n", "-device", "nvme,drive=disk1,serial=lamina-disk1,logical_block_size=4096",
-            "-drive", "if=none,id=disk2,format=raw,discard=unmap,file=s", "-device", "ide-hd,bus=ide.1,drive=disk2,serial=lamina-disk2",
+            "-drive", "if=none,id=disk2,format=raw,discard=unmap,throttling.iops-total=40,file=s", "-device", "ide-hd,bus=ide.1,drive=disk2,serial=lamina-disk2",
             "-drive", "if=none,id=disk3,format=qcow2,discard=unmap,file=t", "-device", "ide-hd,bus=ide.2,drive=disk3,serial=lamina-disk3",
         ], MachineDisk.Arguments(disks));
         var many = Enumerable.Repeat(new MachineDisk { File = "x", Kind = "ahci" }, 6).ToArray();
