@@ -16,7 +16,7 @@ public unsafe struct ImageStore
     {
         public delegate*<void*, ImageDisk*, ImageStatus, void> Opened;
         public void* Context;
-        public bool IsUsed, IsWritable;
+        public bool IsUsed, IsWritable, HasLooked;
         public int NameLength;
         public NameBuffer Name;
     }
@@ -56,15 +56,28 @@ public unsafe struct ImageStore
         Request* request = At(place);
         *request = new Request { Opened = opened, Context = context, IsUsed = true, IsWritable = writable, NameLength = name.Length };
         name.CopyTo(new Span<byte>(Unsafe.AsPointer(ref request->Name), NameCapacity));
-        fixed (WorkItem* item = &work) Host->Queue(item);
+        LookSoon();
         return true;
+    }
+
+    // Not at once: whoever calls may be at work in a volume that this lets go of.
+    internal void LookSoon()
+    {
+        fixed (WorkItem* item = &work) Host->Queue(item);
     }
 
     private static void OnWork(void* context)
     {
         ImageStore* store = (ImageStore*)context;
         bool isMissing = false;
-        for (int i = 0; i < RequestCapacity; i++) isMissing |= store->At(i)->IsUsed && !store->IsHeld(store->At(i));
+        for (int i = 0; i < VolumeCapacity; i++)
+            if (store->Volume(i)->State == StoreVolumeState.Unusable) StoreVolume.Release(store->Volume(i));
+        // Once for each request: what was no volume then is none for it.
+        for (int i = 0; i < RequestCapacity; i++)
+        {
+            isMissing |= store->At(i)->IsUsed && !store->At(i)->HasLooked && !store->IsHeld(store->At(i));
+            store->At(i)->HasLooked = true;
+        }
         if (isMissing) store->LookAround();
         store->Proceed();
     }
@@ -111,7 +124,7 @@ public unsafe struct ImageStore
     internal void VolumeSettled()
     {
         busy--;
-        Proceed();
+        LookSoon();
     }
 
     /// <summary>When no volume is being mounted any more, what waits can be found, or cannot.</summary>
@@ -120,7 +133,7 @@ public unsafe struct ImageStore
         for (int i = 0; busy == 0 && i < RequestCapacity; i++)
             if (At(i)->IsUsed) Proceed(At(i));
         for (int i = 0; busy == 0 && i < VolumeCapacity; i++)
-            if (Volume(i)->IsMounted && Volume(i)->Claim == null) StoreVolume.Release(Volume(i));
+            if (Volume(i)->IsMounted) StoreVolume.LetGoIfUnused(Volume(i));
     }
 
     private void Proceed(Request* request)

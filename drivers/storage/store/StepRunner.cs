@@ -56,6 +56,12 @@ internal unsafe struct StepRunner
         isRunning = false;
     }
 
+    /// <summary>Nothing runs any more, and the runner's memory may go. Not from within a turn.</summary>
+    public void Stop()
+    {
+        fixed (WorkItem* item = &work) host->Cancel(item);
+    }
+
     private static void OnWork(void* context) => ((StepRunner*)context)->Run();
 
     private void Queue()

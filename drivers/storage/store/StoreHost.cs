@@ -13,6 +13,9 @@ public unsafe struct StoreHost
     /// <summary>Has a work item run soon.</summary>
     public delegate*<WorkItem*, void> Queue;
 
+    /// <summary>Takes a work item back, since its memory is about to go.</summary>
+    public delegate*<WorkItem*, void> Cancel;
+
     /// <summary>Fills memory with what nobody can have used before, for GUIDs.</summary>
     public delegate*<byte*, uint, void> FillRandom;
 

@@ -8,7 +8,15 @@ using Lamina.Drivers.Storage.Registry;
 
 namespace Lamina.Drivers.Storage.Store;
 
-public enum StoreVolumeState : byte { Free, Mounting, Recovering, Mounted }
+public enum StoreVolumeState : byte
+{
+    Free,
+    Mounting,
+    Recovering,
+    Mounted,
+    /// <summary>No exFAT, or what there is cannot be used.</summary>
+    Unusable,
+}
 
 /// <summary>In a place of the store's, while it is looked at or in use.</summary>
 public unsafe struct StoreVolume
@@ -76,6 +84,7 @@ public unsafe struct StoreVolume
         ImageStore* store = volume->store;
         DiskEntry* entry = volume->Entry;
         if (!store->Disks->TryClaim(entry, !entry->Device->Limits.IsReadOnly, "the root"u8, out DiskClaim* claim, out _)) return false;
+        volume->Runner.Stop();
         volume->memory.FreeAll(store->Host);
         volume->Claim = claim;
         if (TryBeginMount(volume, store, entry)) return true;
@@ -92,8 +101,7 @@ public unsafe struct StoreVolume
         ImageStore* store = volume->store;
         if (status != ImageStatus.Success)
         {
-            // No exFAT: it is nothing to us.
-            Release(volume);
+            volume->State = StoreVolumeState.Unusable;
             store->VolumeSettled();
             return;
         }
@@ -124,6 +132,7 @@ public unsafe struct StoreVolume
     /// <summary>Forgets the volume; no file is open and no task at work.</summary>
     internal static void Release(StoreVolume* volume)
     {
+        volume->Runner.Stop();
         volume->memory.FreeAll(volume->store->Host);
         volume->store->Disks->Release(volume->Claim);
         *volume = default;
@@ -139,17 +148,17 @@ public unsafe struct StoreVolume
         }
     }
 
-    /// <summary>A file is gone. After the last one the volume is marked as in order, if it was written to, and let go.</summary>
+    /// <summary>A file is gone; after the last one the store lets go of the volume.</summary>
     internal static void FileClosed(StoreVolume* volume, bool wrote)
     {
         volume->OpenFiles--;
         volume->mustClean |= wrote;
-        LetGoIfUnused(volume);
+        volume->store->LookSoon();
     }
 
-    private static void LetGoIfUnused(StoreVolume* volume)
+    /// <summary>If nobody uses the volume: marks it as in order, if it was written to, and then lets go of it.</summary>
+    internal static void LetGoIfUnused(StoreVolume* volume)
     {
-        // A task at work comes here when it ends.
         if (volume->OpenFiles != 0 || volume->task.State != StepTask.Phase.Idle) return;
         if (!volume->mustClean)
         {
@@ -169,6 +178,6 @@ public unsafe struct StoreVolume
     {
         StoreVolume* volume = (StoreVolume*)context;
         volume->mustClean |= status == ImageStatus.Busy;
-        LetGoIfUnused(volume);
+        volume->store->LookSoon();
     }
 }

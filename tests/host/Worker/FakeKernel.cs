@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Lamina.Drivers.Bus;
 using Lamina.Drivers.Storage.Registry;
+using Lamina.Drivers.Storage.Store;
 using Lamina.Tests.Host.Worker;
 
 namespace Lamina.Root.Kernel
@@ -81,6 +82,28 @@ namespace Lamina.Root.Kernel
             Disks = BlockRegistry.Create((byte*)NativeMemory.AllocZeroed((nuint)BlockRegistry.MemoryBytes + 4096));
             Disks->Complete();
         }
+    }
+
+    public static unsafe class ImageVolumes
+    {
+        public static ImageStore* Store { get; private set; }
+
+        /// <summary>A store over the disks that a test adds; memory is the fake kernel's.</summary>
+        public static void Reset()
+        {
+            var host = (StoreHost*)NativeMemory.AllocZeroed((nuint)sizeof(StoreHost));
+            Store = (ImageStore*)NativeMemory.AllocZeroed((nuint)sizeof(ImageStore));
+            host->TryAllocate = &TryAllocate;
+            host->Free = &Free;
+            host->Queue = &Executor.Queue;
+            host->Cancel = &Executor.Cancel;
+            host->FillRandom = &FillRandom;
+            Store->Initialize(host, StorageDrivers.Disks);
+        }
+
+        private static byte* TryAllocate(ulong bytes) => PhysicalMemory.TryAllocate((bytes + 4095) / 4096, 1, out ulong physical) ? (byte*)physical : null;
+        private static void Free(byte* memory, ulong bytes) => PhysicalMemory.Free((ulong)memory, (bytes + 4095) / 4096);
+        private static void FillRandom(byte* target, uint bytes) => Random.Shared.NextBytes(new Span<byte>(target, (int)bytes));
     }
 
     public static class WallClock

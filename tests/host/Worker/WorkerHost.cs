@@ -36,6 +36,7 @@ public static unsafe class WorkerHost
         BootModules.Files["tiny.bin"] = TinyKernel();
         PhysicalMemory.Limit = 1 << 16;
         StorageDrivers.Reset();
+        ImageVolumes.Reset();
         VmWorker.Initialize();
         ConsoleOutput.Lines.Clear();
         ConsoleOutput.RawText.Clear();

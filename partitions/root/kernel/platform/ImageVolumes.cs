@@ -23,6 +23,7 @@ public static unsafe class ImageVolumes
         host->TryAllocate = &TryAllocate;
         host->Free = &Free;
         host->Queue = &Executor.Queue;
+        host->Cancel = &Executor.Cancel;
         host->FillRandom = &FillRandom;
         host->ReadClock = &ReadClock;
         store->Initialize(host, StorageDrivers.Disks);
