@@ -91,6 +91,47 @@ public unsafe class ImageQueueTests
         NativeMemory.Free(slots);
     }
 
+    /// <summary>A write that comes late to the place of a block that was discarded meanwhile must not hit whoever could have that place next.</summary>
+    [Fact]
+    public void RoomIsNotUsedAgainWhileSomebodyMayStillWriteThere()
+    {
+        const int block = 1 << 20;
+        using VhdxUnderTest image = VhdxUnderTest.Opened(VhdxUnderTest.Create(VhdxType.Dynamic, 4 * block, block));
+        Assert.Equal(ImageStatus.Success, image.Write(0, ImageContent.Pattern(new(1), block)));
+        Host host = new();
+        ImageSlot<VhdxRequest>* slots = (ImageSlot<VhdxRequest>*)NativeMemory.AllocZeroed(4, (nuint)sizeof(ImageSlot<VhdxRequest>));
+        byte[] late = ImageContent.Pattern(new(2), 4096), other = ImageContent.Pattern(new(3), block);
+        long before = image.File.Length;
+        fixed (VhdxImage* at = &image.Image)
+        {
+            ImageQueue<VhdxImage, VhdxRequest, LateFile> queue = new(at, slots, 4, new(host));
+            void Finish(uint tag, byte[] data)
+            {
+                while (host.Submitted.FindIndex(s => s.Tag == tag) is >= 0 and var index)
+                {
+                    BlockStep step = host.Submitted[index].Step;
+                    host.Submitted.RemoveAt(index);
+                    Assert.True(queue.Complete(tag, image.PerformUnchecked(step, data)));
+                }
+                Assert.Equal(ImageStatus.Success, host.Finished[tag]);
+                host.Finished.Remove(tag);
+            }
+            Assert.True(queue.TryStart(0, ImageOperation.Write, 8192, 4096));
+            Assert.True(queue.TryStart(1, ImageOperation.Discard, 0, block));
+            Finish(1, null);
+            Assert.True(queue.TryStart(1, ImageOperation.Write, 2 * block, block));
+            Finish(1, other);
+            Finish(0, late);
+            Assert.Equal(other, image.Read(2 * block, block));
+            Assert.Equal(before + block, image.File.Length);
+            // Now nobody is left: the place is free.
+            Assert.True(queue.TryStart(1, ImageOperation.Write, 3 * block, block));
+            Finish(1, other);
+            Assert.Equal(before + block, image.File.Length);
+        }
+        NativeMemory.Free(slots);
+    }
+
     /// <param name="zeroUnit">Discards of whole units of this size read zero; 0: they do nothing.</param>
     private static void Run<TImage, TRequest>(int seed, TImage* at, ImageUnderTest image, int size, int zeroUnit) where TImage : unmanaged where TRequest : unmanaged, IImageRequest<TImage>
     {

@@ -121,15 +121,15 @@ public static class PowerLoss
     private static SparseFile Cut(Random random, SparseFile before, List<(long Offset, byte[] Data)?> log, int cut)
     {
         int durable = cut == 0 ? 0 : log.FindLastIndex(cut - 1, entry => entry == null) + 1;
-        int chance = random.Next(4);   // of a sector written after the last flush to be there, in quarters; 3: all
+        int chance = random.Next(6);   // of a sector written after the last flush to be there, in quarters; 3: all; from 4 on: of a whole write, half
         SparseFile disk = before.Clone();
         for (int i = 0; i < cut; i++)
         {
             if (log[i] is not var (offset, data)) continue;
-            if (i < durable) disk.Write(offset, data);
-            else
+            if (i < durable || chance == 3 || (chance > 3 && random.Next(2) == 0)) disk.Write(offset, data);
+            else if (chance < 3)
                 for (int at = 0; at < data.Length; at += 512)
-                    if (chance == 3 || random.Next(4) < chance) disk.Write(offset + at, data.AsSpan(at, 512));
+                    if (random.Next(4) < chance) disk.Write(offset + at, data.AsSpan(at, 512));
         }
         return disk;
     }

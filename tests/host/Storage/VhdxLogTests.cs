@@ -120,6 +120,36 @@ public unsafe class VhdxLogTests
         Assert.Equal(ImageStatus.Success, Open(writable: false));
     }
 
+    /// <summary>At each write of a repair: all that was flushed and that write alone are there.</summary>
+    [Fact]
+    public void PowerMayFailInTheMiddleOfARepair()
+    {
+        SetLogGuid(Guid);
+        last = 6 * MiB;
+        int second = Entry(0, 5, 0, Guid, Data(Free, 1), Data(Free + Sector, 1));
+        Entry(second, 6, 0, Guid, Data(Free + Sector, 2), Data(5 * MiB, 3));
+        SparseFile before = file.Clone();
+        file.Log = [];
+        Assert.Equal(ImageStatus.Success, Open());
+        Assert.True(file.Log.Count > 10);
+        for (int cut = 0; cut <= file.Log.Count; cut++)
+        {
+            SparseFile disk = before.Clone();
+            int durable = cut == 0 ? 0 : file.Log.FindLastIndex(cut - 1, entry => entry == null) + 1;
+            for (int i = 0; i < cut; i++)
+                if (file.Log[i] is var (offset, data) && (i < durable || i == cut - 1)) disk.Write(offset, data);
+            using VhdxUnderTest image = new(disk);
+            Assert.Equal(ImageStatus.Success, image.Open());
+            byte[] sector = new byte[Sector];
+            foreach (var (at, fill) in new[] { (Free, 1), (Free + Sector, 2), (5L * MiB, 3) })
+            {
+                disk.Read(at, sector);
+                Assert.All(sector, b => Assert.Equal(fill, b));
+            }
+            Assert.Equal(6 * MiB, disk.Length);
+        }
+    }
+
     [Fact]
     public void OnlyFromTheTailOn()
     {

@@ -321,6 +321,30 @@ public class VhdxTests
         }
     }
 
+    /// <summary>An entry of the log that failed may be there all the same: what came after it counts.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void WhatFailedDoesNotComeBack(bool logIsActive)
+    {
+        SparseFile file = VhdxUnderTest.Create(VhdxType.Fixed, 4 * MiB, MiB);
+        file.Write(2 * MiB + (64 << 10) + 4, new byte[4]);   // all blocks are there, but may be given up
+        byte[] first = Pattern(new(1), MiB), second = Pattern(new(2), 4096);
+        using (VhdxUnderTest image = VhdxUnderTest.Opened(file))
+        {
+            Assert.Equal(ImageStatus.Success, image.Write(MiB, first));
+            if (logIsActive) Assert.Equal(ImageStatus.Success, image.Run(ImageOperation.Discard, 3 * MiB, new byte[MiB]));
+            int flushes = 0;
+            file.Fail = step => step == StepKind.Flush && ++flushes == (logIsActive ? 2 : 4);
+            Assert.Equal(ImageStatus.InputOutputError, image.Run(ImageOperation.Discard, MiB, new byte[MiB]));
+            file.Fail = _ => false;
+            Assert.Equal(ImageStatus.Success, image.Write(MiB, second));
+            Assert.Equal(ImageStatus.Success, image.Flush());
+        }
+        using VhdxUnderTest again = VhdxUnderTest.Opened(file);
+        Assert.Equal(second, again.Read(MiB, second.Length));
+    }
+
     [Theory]
     [InlineData(VhdxType.Fixed, 1u << 20, 512u)]
     [InlineData(VhdxType.Dynamic, 1u << 20, 512u)]
