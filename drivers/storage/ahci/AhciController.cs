@@ -1,5 +1,6 @@
 // An AHCI adapter: taken over from the firmware, reset, its ports started, its one message passed on to them. AHCI 1.3.1, "HBA Reset", "BIOS/OS Handoff".
 using System;
+using System.Numerics;
 using Lamina.Drivers.Bus;
 using Lamina.Drivers.Bus.Pci;
 using Lamina.Drivers.Storage.Registry;
@@ -16,6 +17,7 @@ public unsafe struct AhciController<THost> where THost : struct, IDriverHost
     private const int RegistersIndex = 5;
     private const ulong Millisecond = 10_000;
     private const ulong HandoffPatience = 25 * Millisecond, BusyPatience = 2000 * Millisecond, ResetPatience = 1000 * Millisecond;
+    private const ulong ShutDownPatience = 3000 * Millisecond;
     private const int RoundsPerTurn = 8;
 
     private enum Phase : byte
@@ -48,7 +50,11 @@ public unsafe struct AhciController<THost> where THost : struct, IDriverHost
     /// </summary>
     public static void Start(in PciFunction function, BlockRegistry* registry)
     {
-        if (!THost.TryAllocateDma((ulong)sizeof(AhciController<THost>), out DmaMemory memory)) return;
+        if (!THost.TryAllocateDma((ulong)sizeof(AhciController<THost>), out DmaMemory memory))
+        {
+            PciReport.Line<THost>(DriverName, function.Address, "no memory"u8);
+            return;
+        }
         AhciController<THost>* self = (AhciController<THost>*)memory.Address;
         self->function = function;
         self->adapter.Function = function.Address;
@@ -58,6 +64,7 @@ public unsafe struct AhciController<THost> where THost : struct, IDriverHost
         if (self->TryOpen(out ReadOnlySpan<byte> why))
         {
             self->adapter.Controller = registry->AddController("ahci"u8, self->PortNumbers);
+            registry->OnShutDown(self->adapter.Controller, &OnShutDown, self);
             self->Begin(self);
             return;
         }
@@ -167,7 +174,7 @@ public unsafe struct AhciController<THost> where THost : struct, IDriverHost
     }
 
     /// <summary>Only the ports that are there have a place.</summary>
-    private readonly AhciPort<THost, AhciRegisterSpace>* PortOf(uint index) => ports + System.Numerics.BitOperations.PopCount(started & (1u << (int)index) - 1);
+    private readonly AhciPort<THost, AhciRegisterSpace>* PortOf(uint index) => ports + BitOperations.PopCount(started & (1u << (int)index) - 1);
 
     private static void OnInterrupt(void* context) => THost.Queue(&((AhciController<THost>*)context)->arrived);
 
@@ -185,7 +192,7 @@ public unsafe struct AhciController<THost> where THost : struct, IDriverHost
             }
             if ((events & self->started) == 0) return;
             for (uint left = events & self->started; left != 0; left &= left - 1)
-                self->PortOf((uint)System.Numerics.BitOperations.TrailingZeroCount(left))->OnEvent();
+                self->PortOf((uint)BitOperations.TrailingZeroCount(left))->OnEvent();
             // The ports' own events come first: a bit here comes back while any of them is left.
             self->registers.Write(HbaRegister.IS, events);
         }
@@ -196,7 +203,7 @@ public unsafe struct AhciController<THost> where THost : struct, IDriverHost
     {
         phase = Phase.Dead;
         Report("it is gone"u8);
-        for (uint left = started; left != 0; left &= left - 1) PortOf((uint)System.Numerics.BitOperations.TrailingZeroCount(left))->OnGone();
+        for (uint left = started; left != 0; left &= left - 1) PortOf((uint)BitOperations.TrailingZeroCount(left))->OnGone();
     }
 
     private void Die(ReadOnlySpan<byte> why)
@@ -209,5 +216,17 @@ public unsafe struct AhciController<THost> where THost : struct, IDriverHost
         adapter.Registry->FinishController(adapter.Controller);
     }
 
-    private readonly void Report(ReadOnlySpan<byte> text) => PciReport.Line<THost>("ahci"u8, function.Address, text);
+    /// <summary>Power goes: the disks write their caches and park. What is out gets no answer any more.</summary>
+    private static void OnShutDown(void* context)
+    {
+        AhciController<THost>* self = (AhciController<THost>*)context;
+        if (self->phase != Phase.Running) return;
+        self->phase = Phase.Dead;
+        ulong end = THost.Now + ShutDownPatience;
+        for (uint left = self->started; left != 0; left &= left - 1) self->PortOf((uint)BitOperations.TrailingZeroCount(left))->ShutDown(end);
+    }
+
+    private static ReadOnlySpan<byte> DriverName => "ahci"u8;
+
+    private readonly void Report(ReadOnlySpan<byte> text) => PciReport.Line<THost>(DriverName, function.Address, text);
 }

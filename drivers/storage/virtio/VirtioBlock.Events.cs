@@ -10,6 +10,7 @@ public unsafe partial struct VirtioBlock<THost>
     private const ulong WatchInterval = 100_000_000; // 10 s
     private const uint Patience = 3;
     private const uint MostRestarts = 16;
+    private const ulong ShutDownPatience = 20_000_000; // 2 s
 
     private static void OnInterrupt(void* context) => THost.Queue(&((VirtioBlockLane<THost>*)context)->Arrived);
 
@@ -108,6 +109,23 @@ public unsafe partial struct VirtioBlock<THost>
         for (uint i = 0; i < laneCount; i++) lanes[i].Queue.Run();
     }
 
+    /// <summary>Power goes: what was written is made stable. What is out gets no answer any more.</summary>
+    private static void OnShutDown(void* context)
+    {
+        VirtioBlock<THost>* self = (VirtioBlock<THost>*)context;
+        if (!self->running) return;
+        ulong end = THost.Now + ShutDownPatience;
+        self->lastFlush = new BlockRequest { Operation = BlockOperation.Flush, Status = BlockStatus.Aborted, Completed = &OnFlushed };
+        self->lanes->Queue.Submit(&self->lastFlush);
+        self->lanes->Queue.Run();
+        while (self->lastFlush.Completed != null && !self->lanes->Queue.Ring.IsBroken && THost.Now < end) self->lanes->Queue.Reap();
+        self->running = false;
+        self->Silence();
+        for (uint i = 0; i < self->laneCount; i++) self->lanes[i].Queue.Stop(BlockStatus.DeviceError);
+    }
+
+    private static void OnFlushed(BlockRequest* request) => request->Completed = null;
+
     /// <summary>Reset, and no bus mastership: from here on it reaches nobody's memory.</summary>
     private readonly void Silence()
     {
@@ -125,7 +143,7 @@ public unsafe partial struct VirtioBlock<THost>
             lanes[i].Free();
         }
         if (configurationMessage.Vector != 0) THost.DisconnectMessage(transport.Function.Address, configurationMessage);
-        if (laneMemory.Bytes != 0) THost.FreeDma(laneMemory);
+        if (laneMemory.Bytes != 0 && laneCount == 0) THost.FreeDma(laneMemory);
         if (identity.Bytes != 0) THost.FreeDma(identity);
         laneCount = 0;
     }

@@ -34,7 +34,7 @@ public unsafe partial struct VirtioBlock<THost> where THost : struct, IDriverHos
     private bool running;
     private uint restarts;
 
-    private BlockRequest identify;
+    private BlockRequest identify, lastFlush;
     private BlockSegment identifySegment;
     private DmaMemory identity;
     private BlockRegistry* disks;
@@ -48,19 +48,26 @@ public unsafe partial struct VirtioBlock<THost> where THost : struct, IDriverHos
     /// </summary>
     public static void Start(in PciFunction function, BlockRegistry* registry)
     {
-        if (!THost.TryAllocateDma((ulong)sizeof(VirtioBlock<THost>), out DmaMemory memory)) return;
+        if (!THost.TryAllocateDma((ulong)sizeof(VirtioBlock<THost>), out DmaMemory memory))
+        {
+            PciReport.Line<THost>(DriverName, function.Address, "no memory"u8);
+            return;
+        }
         VirtioBlock<THost>* self = (VirtioBlock<THost>*)memory.Address;
         bool opened = self->transport.TryOpen(function, out ReadOnlySpan<byte> why);
         if (opened && self->TryBegin(out why) && self->TryAllocate(self, out why) && self->TryStartQueues(out why))
         {
             self->disks = registry;
             self->controller = registry->AddController("virtio"u8, 1);
+            registry->OnShutDown(self->controller, &OnShutDown, self);
             self->AskSerial(self);
             return;
         }
         self->Report(why);
+        // What a message may have queued is still to run, and finds its memory.
+        bool isQuiet = self->configurationMessage.Vector == 0;
         if (opened) self->Dismiss();
-        THost.FreeDma(memory);
+        if (isQuiet) THost.FreeDma(memory);
     }
 
     /// <summary>Reset, features, configuration: all that is not memory of ours.</summary>
@@ -197,6 +204,8 @@ public unsafe partial struct VirtioBlock<THost> where THost : struct, IDriverHos
         return read;
     }
 
+    private static ReadOnlySpan<byte> DriverName => "virtio-blk"u8;
+
     private readonly void Report(ReadOnlySpan<byte> text, ulong? number = null) =>
-        PciReport.Line<THost>("virtio-blk"u8, transport.Function.Address, text, number);
+        PciReport.Line<THost>(DriverName, transport.Function.Address, text, number);
 }

@@ -18,11 +18,15 @@ public unsafe struct AhciHost : IDriverHost
 
     [ThreadStatic] public static List<string> Lines;
 
+    /// <summary>How far the clock goes with each look at it.</summary>
+    [ThreadStatic] public static ulong TicksOfALook;
+
     public static void Begin()
     {
         now = 1_000_000;
         memory = [];
         Lines = [];
+        TicksOfALook = 0;
         timers = (DeadlineList*)NativeMemory.AllocZeroed((nuint)sizeof(DeadlineList));
         *timers = default;
     }
@@ -57,6 +61,6 @@ public unsafe struct AhciHost : IDriverHost
     public static void Queue(WorkItem* item) => throw new NotSupportedException();
     public static void Arm(DeadlineTimer* timer, ulong deadline) => timers->Arm(timer, deadline);
     public static void Cancel(DeadlineTimer* timer) => timers->Cancel(timer);
-    public static ulong Now => now;
+    public static ulong Now => now += TicksOfALook;
     public static void Report(ReadOnlySpan<byte> line) => Lines.Add(Encoding.ASCII.GetString(line));
 }

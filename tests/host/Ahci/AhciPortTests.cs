@@ -292,6 +292,30 @@ public unsafe class AhciPortTests
         Assert.Contains("another disk", AhciHost.Lines[^1]);
     }
 
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void Before_power_goes_the_disk_writes_its_cache(bool isDeaf, bool neverStops)
+    {
+        using PortMachine machine = new();
+        machine.StartReady();
+        machine.Send(BlockOperation.Write, 0, 1);
+        machine.Kick();
+        machine.Pass(100);
+        machine.Send(BlockOperation.Read, 0, 1); // is out
+        machine.Kick();
+        (machine.Model.IsWatched, machine.Model.IsDeaf, machine.Model.NeverStops) = (true, isDeaf, neverStops);
+        AhciHost.TicksOfALook = 10_000;
+        ulong end = AhciHost.Now + 30_000_000;
+        machine.Port->ShutDown(end);
+        Assert.InRange(AhciHost.Now, 0UL, end + 100_000);
+        if (!isDeaf && !neverStops) Assert.Equal((false, AtaCode.StandbyImmediate), (machine.Model.IsDirty, machine.Model.History[^1]));
+        machine.Send(BlockOperation.Read, 0, 1);
+        machine.Kick();
+        Assert.Equal([BlockStatus.Success, BlockStatus.DeviceError], machine.Statuses);
+    }
+
     [Fact]
     public void A_port_that_does_not_stop_is_reset_all_the_same()
     {
@@ -336,5 +360,27 @@ public unsafe class AhciPortTests
             // 40 requests, each with its attempts, each of which may take as long as the patience of a watch and a reset.
             machine.Pass(40 * 100_000, () => machine.User.Outstanding == 0);
             Assert.Equal((0, 40), (machine.User.Outstanding, machine.User.Completed.Count));
+        }, iter: 100 * Fuzz.Factor);
+
+    [Fact]
+    public void Whatever_the_registers_say_at_start_the_port_settles() =>
+        Gen.Int.Sample(seed =>
+        {
+            Random random = new(seed);
+            using PortMachine machine = new();
+            int wild = random.Next(1, 30);
+            machine.Model.IsLenient = true;
+            machine.Model.Distort = (offset, value) => random.Next(wild) != 0 ? value
+                : random.Next(3) switch { 0 => uint.MaxValue, 1 => 0, _ => value ^ 1u << random.Next(32) };
+            machine.Disk = () =>
+            {
+                if (random.Next(wild) == 0) machine.Model.Fail(0, (byte)random.Next(256));
+                else machine.Model.Perform(0);
+            };
+            if (random.Next(2) == 0) random.NextBytes(machine.Model.Identity);
+            machine.Start();
+            machine.Pass(1_000_000, () => machine.Adapter->Unsettled == 0);
+            Assert.Equal(0u, machine.Adapter->Unsettled);
+            Assert.True(machine.Registry->Count <= 1 && AhciHost.Lines.Count < 40);
         }, iter: 100 * Fuzz.Factor);
 }

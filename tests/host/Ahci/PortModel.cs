@@ -72,7 +72,16 @@ public sealed unsafe class PortModel : IDisposable
         return data;
     }
 
-    public uint Read(uint offset) => Distort(offset, offset == PortRegister.SSTS ? At(PortRegister.SSTS) : At(offset));
+    /// <summary>It works while the driver looks.</summary>
+    public bool IsWatched;
+
+    public uint Read(uint offset)
+    {
+        if (IsWatched && offset == PortRegister.CI && Held.Count != 0 && !IsDeaf) Perform(0);
+        return See(offset);
+    }
+
+    private uint See(uint offset) => Distort(offset, At(offset));
 
     public void Write(uint offset, uint value)
     {
@@ -137,6 +146,8 @@ public sealed unsafe class PortModel : IDisposable
             Command command = Fetch(slot);
             // Queued commands and others do not mix.
             Assert.True(IsLenient || Held.All(other => command.IsQueued == other.IsQueued && other.Slot != slot));
+            // The ranges of a trim are in memory that there is only once.
+            Assert.True(IsLenient || Held.Count == 0 || Held[0].Code != AtaCode.DataSetManagement && command.Code != AtaCode.DataSetManagement);
             Assert.True(IsLenient || !command.IsQueued || (At(PortRegister.SACT) & 1u << slot) != 0);
             if (!command.IsQueued) At(PortRegister.CI) |= 1u << slot;
             Held.Add(command);
@@ -191,6 +202,7 @@ public sealed unsafe class PortModel : IDisposable
                 source.CopyTo(new Span<byte>((void*)command.Data[0].Address, 512));
                 break;
             case AtaCode.FlushCacheExt: IsDirty = false; break;
+            case AtaCode.StandbyImmediate: break;
             case AtaCode.DataSetManagement: Trim(new ReadOnlySpan<ulong>((void*)command.Data[0].Address, 64)); break;
             default: Transfer(command); break;
         }

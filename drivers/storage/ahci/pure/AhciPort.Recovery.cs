@@ -13,8 +13,7 @@ public unsafe partial struct AhciPort<THost, TRegisters>
     /// <summary>The port reports a fault. It is halted; what it had stays where it is until then.</summary>
     private void OnFault(uint events)
     {
-        // A queued command that failed stays marked as active. Of others, some adapters unmark the one that failed as well.
-        if (isQueued) TakeDone();
+        TakeDone();
         faultEvents = events;
         faultTaskFile = registers.Read(PortRegister.TFD);
         registers.Write(PortRegister.IE, 0);
@@ -102,6 +101,33 @@ public unsafe partial struct AhciPort<THost, TRegisters>
         for (BlockRequest* request = again.Take(); request != null; request = again.Take()) Finish(request, status);
         for (BlockRequest* request = waiting.Take(); request != null; request = waiting.Take()) Finish(request, status);
         Run();
+    }
+
+    /// <summary>Power goes: the disk writes its cache and parks its heads, until <paramref name="end"/> at the latest. Nothing waits for it any more.</summary>
+    public void ShutDown(ulong end)
+    {
+        bool isReady = state == AhciPortState.Ready;
+        registers.Write(PortRegister.IE, 0);
+        THost.Cancel(&self->pace);
+        THost.Cancel(&self->watch);
+        state = AhciPortState.Dead;
+        stopped = BlockStatus.DeviceError;
+        if (!isReady) return;
+        SetCommand(0, PortRegister.CMD_ST);
+        while (IsCommandBitSet(PortRegister.CMD_CR))
+            if (THost.Now >= end) return;
+        ClearEvents(0);
+        if ((registers.Read(PortRegister.TFD) & (PortRegister.STS_BSY | PortRegister.STS_DRQ)) != 0) return;
+        SetCommand(PortRegister.CMD_ST, 0);
+        if (!identity.CanFlush || TryAwait(AtaCommand.Flush, end)) TryAwait(AtaCommand.Standby, end);
+    }
+
+    private bool TryAwait(in AtaCommand command, ulong end)
+    {
+        Issue(command, 0);
+        while (!IsInternalDone)
+            if (THost.Now >= end) return false;
+        return true;
     }
 
     private static BlockStatus StatusOf(BlockRequest* request, byte status, byte error)

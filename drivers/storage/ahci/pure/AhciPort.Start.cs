@@ -56,7 +56,7 @@ public unsafe partial struct AhciPort<THost, TRegisters>
             case AhciPortState.Settling: LookForDisk(overdue); break;
             case AhciPortState.Halting when !IsCommandBitSet(PortRegister.CMD_CR): Judge(); break;
             case AhciPortState.Halting when overdue: BeginReset(ResetCause.UnknownCommand); break;
-            case AhciPortState.Identifying or AhciPortState.ReadingLog when overdue: OnInternal((registers.Read(PortRegister.CI) & 1) == 0); break;
+            case AhciPortState.Identifying or AhciPortState.ReadingLog when overdue: OnInternal(IsInternalDone); break;
             default: THost.Arm(&self->pace, THost.Now + interval); break;
         }
     }
@@ -120,16 +120,22 @@ public unsafe partial struct AhciPort<THost, TRegisters>
     /// <summary>A command of the driver's own, alone on the port; its data goes into the port's page.</summary>
     private void Internal(in AtaCommand command, uint bytes, AhciPortState meanwhile)
     {
+        Enter(meanwhile, InternalPatience, InternalPatience);
+        Issue(command, bytes);
+    }
+
+    private void Issue(in AtaCommand command, uint bytes)
+    {
         new Span<byte>(page.Address + DataOffset, (int)bytes).Clear();
         CommandTable.Build(Headers, page.Address + InternalTableOffset, page.Physical + InternalTableOffset, command, page.Physical + DataOffset, bytes);
-        Enter(meanwhile, InternalPatience, InternalPatience);
         registers.Write(PortRegister.CI, 1);
     }
 
-    /// <summary>Something happened while the driver's own command was on the port.</summary>
+    private readonly bool IsInternalDone => (registers.Read(PortRegister.CI) & 1) == 0;
+
+    /// <summary>The driver's own command has ended, or has to.</summary>
     private void OnInternal(bool well)
     {
-        if (well && (registers.Read(PortRegister.CI) & 1) != 0) return; // not done yet
         well &= (registers.Read(PortRegister.TFD) & (PortRegister.STS_ERR | PortRegister.STS_DF)) == 0;
         THost.Cancel(&self->pace);
         if (state == AhciPortState.ReadingLog) OnLog(well);

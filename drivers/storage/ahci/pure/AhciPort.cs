@@ -125,7 +125,8 @@ public unsafe partial struct AhciPort<THost, TRegisters> where THost : struct, I
         {
             case AhciPortState.Ready when (events & FaultEvents) != 0: OnFault(events); break;
             case AhciPortState.Ready: Reap(); break;
-            case AhciPortState.Identifying or AhciPortState.ReadingLog: OnInternal((events & FaultEvents) == 0); break;
+            case AhciPortState.Identifying or AhciPortState.ReadingLog when (events & FaultEvents) != 0: OnInternal(false); break;
+            case AhciPortState.Identifying or AhciPortState.ReadingLog when IsInternalDone: OnInternal(true); break;
             case AhciPortState.Off when (events & LinkEvents) != 0:
                 BeginReset(ResetCause.Start);
                 break;

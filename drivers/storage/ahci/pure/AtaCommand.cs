@@ -7,7 +7,7 @@ namespace Lamina.Drivers.Storage.Ahci;
 public static class AtaCode
 {
     public const byte DataSetManagement = 0x06, ReadDmaExt = 0x25, ReadLogExt = 0x2F, WriteDmaExt = 0x35, WriteDmaFuaExt = 0x3D;
-    public const byte ReadFpdmaQueued = 0x60, WriteFpdmaQueued = 0x61, FlushCacheExt = 0xEA, IdentifyDevice = 0xEC;
+    public const byte ReadFpdmaQueued = 0x60, WriteFpdmaQueued = 0x61, StandbyImmediate = 0xE0, FlushCacheExt = 0xEA, IdentifyDevice = 0xEC;
     public const ushort Trim = 1;
     public const byte NcqErrorLog = 0x10;
 }
@@ -48,6 +48,7 @@ public struct AtaCommand
     };
 
     public static AtaCommand Flush => new() { Code = AtaCode.FlushCacheExt, Device = LbaMode };
+    public static AtaCommand Standby => new() { Code = AtaCode.StandbyImmediate };
     public static AtaCommand Identify => new() { Code = AtaCode.IdentifyDevice };
 
     /// <summary>One block of ranges follows as data.</summary>
