@@ -105,6 +105,7 @@ public unsafe struct VmMachine
     /// <summary>When a VM that reported a crash is ended, 100 ns; 0: it did not.</summary>
     public ulong CrashDeadline;
     public InterceptCounters Counters;
+    public VmReading Reading;
     public UnmappedRegions Unmapped;
 
     [InlineArray(MaximumPieces)] private struct PieceSlots { private RamPiece _first; }

@@ -84,6 +84,18 @@ public sealed unsafe class BusTests : IDisposable
     }
 
     [Fact]
+    public void Statistics_say_what_came_since_the_last()
+    {
+        string first = string.Join('\n', Command("vm stats bus")), second = string.Join('\n', Command("vm stats bus"));
+        Assert.Contains("VM bus: since its start, its processors 0 entries", first);
+        Assert.Contains("VM bus: since the last stats, its processors 0 entries", second);
+        Assert.Contains("storage: requests 0, errors 0", second);
+        Command("vm turnoff bus");
+        Assert.Equal(["VM bus: is off"], Command("vm stats bus"));
+        Command("vm start bus");
+    }
+
+    [Fact]
     public void A_ring_outside_of_the_guests_memory_is_refused()
     {
         _guest.Join();

@@ -184,7 +184,13 @@ public static unsafe class FakeCore
         if (input->Type != HvStatsObjectType.HvStatsObjectVp || input->Identity.StatsAreaType != HvStatsAreaType.HvStatsAreaSelf) return HvStatus.HV_STATUS_INVALID_PARAMETER;
         if (partition == null) return HvStatus.HV_STATUS_INVALID_PARTITION_ID;
         if (!partition.Vps.Contains(vp)) return HvStatus.HV_STATUS_INVALID_VP_INDEX;
-        if (!map) return partition.StatsPages.Remove(vp) ? default : HvStatus.HV_STATUS_INVALID_VP_STATE;
+        if (!map)
+        {
+            if (!partition.StatsPages.Remove(vp)) return HvStatus.HV_STATUS_INVALID_VP_STATE;
+            Root.Free.Add(Root.Used[^1]);
+            Root.Used.RemoveAt(Root.Used.Count - 1);
+            return default;
+        }
         if (!TryUse(Root, 1)) return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
         partition.StatsPages[vp] = *output = partition.Used[0];
         return default;

@@ -6,6 +6,7 @@ using System.Text;
 using Lamina.Drivers.Bus;
 using Lamina.Drivers.Storage.Registry;
 using Lamina.Drivers.Storage.Store;
+using Lamina.Root.Hypercalls;
 using Lamina.Tests.Host.Worker;
 
 namespace Lamina.Root.Kernel
@@ -104,6 +105,11 @@ namespace Lamina.Root.Kernel
         private static byte* TryAllocate(ulong bytes) => PhysicalMemory.TryAllocate((bytes + 4095) / 4096, 1, out ulong physical) ? (byte*)physical : null;
         private static void Free(byte* memory, ulong bytes) => PhysicalMemory.Free((ulong)memory, (bytes + 4095) / 4096);
         private static void FillRandom(byte* target, uint bytes) => Random.Shared.NextBytes(new Span<byte>(target, (int)bytes));
+    }
+
+    public static class RootCounters
+    {
+        public static bool TryAdd(ref VpStats stats) => true;
     }
 
     public static class WallClock
