@@ -11,6 +11,13 @@ public unsafe partial struct StorageController<THost>
     private const uint TurnPackets = 256;
 
     /// <summary>
+    /// With so many requests of a channel in flight its guest need not signal: the ring is looked at whenever some of them end, and at the
+    /// latest after <see cref="PollDelay"/>, 1 ms.
+    /// </summary>
+    private const uint BusyDepth = 4;
+    private const ulong PollDelay = 10_000;
+
+    /// <summary>
     /// The guest opened a channel: <paramref name="subChannelIndex"/> 0 is the primary one. Both rings lie in <paramref name="pages"/>,
     /// the guest's first, ours from <paramref name="downstreamPage"/> on. The owner's <paramref name="channel"/> number names it from now
     /// on until it is closed. Returns a <see cref="ChannelStatus"/>.
@@ -38,6 +45,12 @@ public unsafe partial struct StorageController<THost>
     public void Signaled(uint channel)
     {
         Counters.GuestSignals++;
+        Continue(channel);
+    }
+
+    /// <summary>Another turn for a channel, as the host was asked for.</summary>
+    public void Continue(uint channel)
+    {
         StorageChannel* signaled = Find(channel);
         if (signaled == null || signaled->Phase != StorageChannelPhase.Open) return;
         Queue(signaled);
@@ -136,9 +149,10 @@ public unsafe partial struct StorageController<THost>
         if (channel->IsDrained)
         {
             channel->IsDrained = false;
-            if (!channel->Incoming.TryUnmask()) Queue(channel);
+            if (channel->InFlight >= BusyDepth) Host.ContinueAfter(channel->Id, PollDelay);
+            else if (!channel->Incoming.TryUnmask()) Queue(channel);
         }
-        else if (channel->Budget == 0 && (stalled & BitOf(channel)) == 0) Host.SignalSoon(channel->Id);
+        else if (channel->Budget == 0 && (stalled & BitOf(channel)) == 0) Host.ContinueSoon(channel->Id);
         if (!isAwaited) return;
         Counters.HostSignals++;
         Host.Signal(channel->Id);

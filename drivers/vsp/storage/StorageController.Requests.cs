@@ -139,9 +139,13 @@ public unsafe partial struct StorageController<THost>
         CountCompletion(slot);
         // The guest's memory is not the guest's any more when its channel is closing: nothing is copied into it.
         ScsiStep step = slot->Channel->Phase == StorageChannelPhase.Open ? slot->Disk->Scsi.Continue(&slot->Task) : ScsiStep.Done;
+        StorageChannel* channel = slot->Channel;
         if (step == ScsiStep.Done) Retire(slot);
         else Perform(slot, step);
-        Serve();
+        // Devices tell the ends of several requests in a row: one turn answers them all.
+        if (isServing) return;
+        if (channel->Phase == StorageChannelPhase.Open && disksToKick == 0) Host.ContinueSoon(channel->Id);
+        else Serve();
     }
 
     private void CountCompletion(StorageSlot* slot)

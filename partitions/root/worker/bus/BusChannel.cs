@@ -46,6 +46,9 @@ public unsafe struct BusChannel
     /// </summary>
     public bool FailPending, ClosedPending, SignalPending;
 
+    /// <summary>When the provider wants to be signalled without the guest, 100 ns; 0: never.</summary>
+    public ulong SignalAt;
+
     /// <summary>Likewise, sub-channels that are to be offered: a bit for each index.</summary>
     public ulong OffersPending;
     public uint TargetVp;

@@ -50,12 +50,18 @@ internal readonly unsafe struct BusDevices(VmBus* bus) : IChannelDevices
         else if (channel->Device == BusDevice.Integration) VmIntegration.Signaled(bus->Vm, number, channel->Index);
     }
 
+    /// <summary>Its provider wanted another turn.</summary>
+    internal static void Continue(VmBus* bus, uint number)
+    {
+        if (bus->Channel(number)->Device == BusDevice.Storage) VmStorage.Continue(bus->Vm, number);
+    }
+
     public bool Closed(uint number)
     {
         BusChannel* channel = _bus->Channel(number);
         if (!channel->IsOpen) return true;
         channel->IsOpen = channel->FailPending = channel->SignalPending = false;
-        channel->OffersPending = 0;
+        channel->OffersPending = channel->SignalAt = 0;
         bool idle = channel->Device switch
         {
             BusDevice.Storage => VmStorage.Close(_bus->Vm, number),
@@ -113,10 +119,19 @@ internal readonly unsafe struct VspHost(Vm* vm) : IStorageHost
         VmBus.Postpone(Bus);
     }
 
-    public void SignalSoon(uint channel)
+    public void ContinueSoon(uint channel)
     {
         Bus->Channel(channel)->SignalPending = true;
         VmBus.Postpone(Bus);
+    }
+
+    public void ContinueAfter(uint channel, ulong delay)
+    {
+        BusChannel* busy = Bus->Channel(channel);
+        if (busy->SignalAt != 0) return;
+        busy->SignalAt = Now + delay;
+        Bus->SignalAt = Math.Min(Bus->SignalAt, busy->SignalAt);
+        VmWorker.Schedule(busy->SignalAt);
     }
 
     // The server may be at work further up.

@@ -23,6 +23,9 @@ public unsafe struct VmBus
     /// <summary>When messages that wait are sent again, 100 ns; ulong.MaxValue: none wait.</summary>
     internal ulong RetryAt;
 
+    /// <summary>When the first of the channels' own times comes, 100 ns; ulong.MaxValue: none.</summary>
+    internal ulong SignalAt;
+
     /// <summary>Messages that the guest's SynIC, being off, could not take.</summary>
     internal ulong LostMessages;
     internal uint PostVp;
@@ -53,7 +56,7 @@ public unsafe struct VmBus
         vm->Machine->Bus = bus;
         bus->Vm = vm;
         bus->Numbers = new BusNumbers(vm->Number, vm->Runs);
-        bus->RetryAt = ulong.MaxValue;
+        bus->RetryAt = bus->SignalAt = ulong.MaxValue;
         bus->_work = new WorkItem { Handler = &OnWork, Context = bus };
         ChannelServerMemory memory = default;
         memory.Pages = (ulong*)(bus + 1);
@@ -112,7 +115,25 @@ public unsafe struct VmBus
             bus->RetryAt = ulong.MaxValue;
             bus->Server.Pump();
         }
-        return Math.Min(bus->RetryAt, VmIntegration.OnTimer(bus->Vm, now));
+        if (bus->SignalAt <= now) bus->SignalDue(now);
+        return Math.Min(Math.Min(bus->RetryAt, bus->SignalAt), VmIntegration.OnTimer(bus->Vm, now));
+    }
+
+    private void SignalDue(ulong now)
+    {
+        SignalAt = ulong.MaxValue;
+        fixed (VmBus* self = &this)
+            for (uint number = 1; number < BusNumbers.ChannelsPerVm; number++)
+            {
+                BusChannel* channel = Channel(number);
+                if (channel->SignalAt == 0) continue;
+                if (channel->SignalAt <= now)
+                {
+                    channel->SignalAt = 0;
+                    if (channel->IsOpen) BusDevices.Continue(self, number);
+                }
+                if (channel->SignalAt != 0) SignalAt = Math.Min(SignalAt, channel->SignalAt);
+            }
     }
 
     /// <summary>Interrupts the guest for a channel.</summary>
@@ -164,7 +185,7 @@ public unsafe struct VmBus
             bus->OfferSubChannel(number, (ushort)BitOperations.TrailingZeroCount(channel->OffersPending));
         if (!channel->SignalPending) return;
         channel->SignalPending = false;
-        BusDevices.Signaled(bus, number);
+        BusDevices.Continue(bus, number);
     }
 
     private void OfferSubChannel(uint primary, ushort index)

@@ -79,6 +79,8 @@ internal static unsafe class VmStorage
 
     public static void Signaled(Vm* vm, uint channel) => vm->Machine->Storage->Signaled(channel);
 
+    public static void Continue(Vm* vm, uint channel) => vm->Machine->Storage->Continue(channel);
+
     public static bool Close(Vm* vm, uint channel) => vm->Machine->Storage->Close(channel);
 
     public static bool TryAttach(Vm* vm, int lun, BlockDevice* device, bool readOnly) => vm->Machine->Storage->TryAttachDisk(Target, (byte)lun, device, readOnly);

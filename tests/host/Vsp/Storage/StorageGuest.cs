@@ -31,7 +31,8 @@ public unsafe struct StorageTestHost : IStorageHost
         Guest.SubChannelOffers.Add(index);
         return true;
     }
-    public readonly void SignalSoon(uint channel) => Guest.Soon.Add(channel);
+    public readonly void ContinueSoon(uint channel) => Guest.Soon.Add(channel);
+    public readonly void ContinueAfter(uint channel, ulong delay) => Guest.Later.Add(channel);
     public readonly ulong Now => 0;
 }
 
@@ -111,7 +112,7 @@ public sealed unsafe class StorageGuest : IDisposable
     public readonly Dictionary<uint, GuestChannel> Channels = [];
     public readonly List<(uint Channel, string Reason)> Failures = [];
     public readonly List<uint> ClosedChannels = [];
-    public readonly HashSet<uint> Soon = [];
+    public readonly HashSet<uint> Soon = [], Later = [];
     public readonly List<ushort> SubChannelOffers = [];
     public int SubChannelsToBeHad = 64;
     public readonly Dictionary<ulong, StorageAnswer> Answers = [];
@@ -195,13 +196,21 @@ public sealed unsafe class StorageGuest : IDisposable
         RunSoon();
     }
 
+    /// <summary>What was to be done soon, and, as time passes, later; what that puts off again stays.</summary>
     public void RunSoon()
     {
-        while (Soon.Count != 0)
+        RunThose(Soon, int.MaxValue);
+        RunThose(Later, Later.Count);
+        RunThose(Soon, int.MaxValue);
+    }
+
+    private void RunThose(HashSet<uint> due, int atMost)
+    {
+        for (int i = 0; i < atMost && due.Count != 0; i++)
         {
-            uint id = Soon.First();
-            Soon.Remove(id);
-            Controller->Signaled(id);
+            uint id = due.First();
+            due.Remove(id);
+            Controller->Continue(id);
         }
     }
 
@@ -276,6 +285,7 @@ public sealed unsafe class StorageGuest : IDisposable
     /// <summary>Reads all channels' rings to their ends, at most <paramref name="limit"/> packets.</summary>
     public int Receive(int limit = int.MaxValue)
     {
+        RunSoon();
         int count = 0;
         byte* buffer = stackalloc byte[4096];
         foreach (GuestChannel channel in Channels.Values.ToArray())

@@ -54,6 +54,8 @@ public sealed unsafe class TransferTests
         Assert.Equal(10, disk.Pending.Count);
         Assert.Equal(0, channel.Signals);
         disk.CompleteAll();
+        Assert.Equal(0, channel.Signals);
+        guest.RunSoon();
         Assert.Equal(1, channel.Signals);
         Assert.Equal(10u, guest.Controller->Counters.InFlightHighWater);
         Assert.Equal(0u, guest.Controller->Counters.InFlight);
