@@ -27,7 +27,7 @@ internal static unsafe class Intercepts
         switch (message->Header.MessageType)
         {
             case HvMessageType.HvMessageTypeUnrecoverableException:
-                VmLog.LineHex(vm, "triple fault at RIP "u8, ((HvX64UnrecoverableExceptionMessage*)payload)->Header.Rip);
+                vm->FaultRip = ((HvX64UnrecoverableExceptionMessage*)payload)->Header.Rip;
                 return VmEnd.TripleFault;
             case HvMessageType.HvMessageTypeX64CpuidIntercept: return CompleteCpuid(vm, (HvX64CpuidInterceptMessage*)payload);
             case HvMessageType.HvMessageTypeInvalidVpRegisterValue:

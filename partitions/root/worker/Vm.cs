@@ -36,6 +36,9 @@ public unsafe struct Vm
     /// <summary>The debug-exit port's result, for <see cref="VmEnd.Exited"/>.</summary>
     public ulong ExitCode;
 
+    /// <summary>Where its processor stood, for <see cref="VmEnd.TripleFault"/>.</summary>
+    public ulong FaultRip;
+
     /// <summary>Runs since the root came up.</summary>
     public ulong Runs;
     public int LastWordsLength;

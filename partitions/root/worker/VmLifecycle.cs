@@ -104,7 +104,7 @@ internal static unsafe class VmLifecycle
         TextWriter line = VmLog.Begin(vm, buffer);
         switch (reason)
         {
-            case VmEnd.TripleFault: return; // reported with the address where it happened
+            case VmEnd.TripleFault: line.Text("triple fault at RIP "u8).Hex(vm->FaultRip); break;
             case VmEnd.Exited: line.Text("exit code "u8).Decimal(vm->ExitCode); break;
             case VmEnd.Failed: line.Text("ended"u8); break;
             default: line.Text(VmWords.Name(reason)); break;
