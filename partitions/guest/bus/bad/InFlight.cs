@@ -8,6 +8,8 @@ public static unsafe class InFlight
 {
     public const byte SlowUnit = 1;
     private const uint Count = 32, Least = 8, Length = 4096, FirstBlock = 1024;
+    // Apart, as devices make one request of neighbours.
+    private const uint Stride = 32;
     private const byte Before = 0xA5, After = 0x5A;
 
     public static void Run()
@@ -31,7 +33,7 @@ public static unsafe class InFlight
         for (uint i = 0; i < Count; i++)
         {
             data[i].Wipe(Before);
-            if (!client.TryBegin(i) || !Check.That(client.SendTransfer(i, SlowUnit, false, FirstBlock + i * 8, data[i]) == RingStatus.Ok, "the request does not fit into the ring"u8)) return false;
+            if (!client.TryBegin(i) || !Check.That(client.SendTransfer(i, SlowUnit, false, FirstBlock + i * Stride, data[i]) == RingStatus.Ok, "the request does not fit into the ring"u8)) return false;
         }
         client.Channel.Commit();
         Patience.Pass(20);
