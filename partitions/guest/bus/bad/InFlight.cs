@@ -15,6 +15,7 @@ public static unsafe class InFlight
     public static void Run()
     {
         Misuse.Run("bad.closes-in-flight"u8, &Closes);
+        Misuse.Run("bad.closes-with-more-waiting"u8, &ClosesWithMoreWaiting);
         Misuse.Run("bad.tears-down-in-flight"u8, &TearsDown);
         Misuse.Run("bad.breaks-ring-in-flight"u8, &BreaksRing);
         Misuse.Run("bad.releases-in-flight"u8, &Releases);
@@ -56,6 +57,23 @@ public static unsafe class InFlight
     private static void Closes()
     {
         if (TryLoad(out StorageClient client, out DiskBuffer* data) && client.Channel.TryClose()) ExpectNoMore(client, data);
+    }
+
+    // More than the host takes at a time: the rest is still in the ring.
+    private static void ClosesWithMoreWaiting()
+    {
+        const uint many = 400;
+        if (!StorageClient.TryStart(out StorageClient client, 32)) return;
+        DiskBuffer* data = Good.StorageTests.Take(Count, Length, 0);
+        for (uint i = 0; i < many; i++)
+        {
+            client.Places[0].IsPending = false;
+            if (!client.TryBegin(0) || !Check.That(client.SendTransfer(0, SlowUnit, false, FirstBlock + i * Stride, data[i % Count]) == RingStatus.Ok, "the request does not fit into the ring"u8)) return;
+        }
+        client.Channel.Commit();
+        Patience.Pass(20);
+        Check.That(client.Channel.Upstream->ReadIndex != client.Channel.Upstream->WriteIndex, "the host takes any number at a time"u8);
+        if (client.Channel.TryClose()) ExpectNoMore(client, data);
     }
 
     private static void TearsDown()

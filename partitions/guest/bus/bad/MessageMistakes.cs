@@ -1,6 +1,7 @@
 // Messages that the protocol does not know, has no room for, or wants at another time.
 using Lamina.Abi;
 using Lamina.VMBus;
+using Lamina.X64;
 
 namespace Lamina.Guest.Bus.Bad;
 
@@ -20,6 +21,7 @@ public static unsafe class MessageMistakes
         Misuse.Run("bad.offers-twice"u8, &OffersTwice);
         Misuse.Run("bad.before-contact"u8, &BeforeContact);
         Misuse.Run("bad.contact-without-form"u8, &ContactWithoutForm);
+        Misuse.Run("bad.deaf"u8, &Deaf);
         Misuse.Run("bad.floods-messages"u8, &Floods);
     }
 
@@ -139,6 +141,22 @@ public static unsafe class MessageMistakes
         Misuse.PostHeader(ChannelMessageType.RequestOffers);
         Patience.Pass(20);
         Check.Equal("offers after a refusal"u8, GuestBus.MessagesOf(ChannelMessageType.AllOffersDelivered) - offers, 0);
+    }
+
+    // Speaks with its SynIC off, and hears nothing of the answers.
+    private static void Deaf()
+    {
+        uint relid = Misuse.JoinFor(DeviceClasses.Scsi);
+        if (relid == 0) return;
+        Instructions.WrMsr(HvMsr.HV_X64_MSR_SCONTROL, 0);
+        Instructions.WrMsr(HvMsr.HV_X64_MSR_SIMP, 0);
+        Instructions.WrMsr(HvMsr.HV_X64_MSR_SIEFP, 0);
+        ModifyChannelMessage message = default;
+        message.Header.MessageType = ChannelMessageType.ModifyChannel;
+        message.RelId = relid;
+        for (int i = 0; i < 10; i++) GuestBus.Post(ref message);
+        for (int i = 0; i < 10; i++) Misuse.PostHeader(ChannelMessageType.Unload);
+        Patience.Pass(20);
     }
 
     // Questions without end, whose answers it does not take.

@@ -1,4 +1,5 @@
 // Wild indexes in both halves of a ring.
+using Lamina.Drivers.Vsp.Storage;
 using Lamina.VMBus;
 
 namespace Lamina.Guest.Bus.Bad;
@@ -18,7 +19,7 @@ public static unsafe class RingMistakes
         Misuse.Run("bad.read-index-by-disk"u8, &ReadByDisk);
         Misuse.Run("bad.foreign-indexes"u8, &ForeignIndexes);
         Misuse.Run("bad.garbage-in-ring"u8, &Garbage);
-        Misuse.Run("bad.service-write-index"u8, &ServiceWrite);
+        Misuse.Run("bad.halves-in-one"u8, &HalvesInOne);
     }
 
     private static void WriteBeyond() => WithWriteIndex(DataSize);
@@ -87,10 +88,21 @@ public static unsafe class RingMistakes
         GuestBus.AwaitRescind(client.Channel.RelId);
     }
 
-    private static void ServiceWrite()
+    // The same pages twice: what the host answers lands in front of what it reads.
+    private static void HalvesInOne()
     {
-        if (!GuestBus.Join() || !Channel.TryOpen(GuestBus.Find(DeviceClasses.Heartbeat), Half, out Channel channel)) return;
-        channel.Upstream->WriteIndex = DataSize + 8;
+        if (!GuestBus.Join() || !Channel.TryPrepare(GuestBus.Find(DeviceClasses.Scsi), Half, out Channel channel)) return;
+        for (uint i = 0; i < Half; i++) channel.PageNumbers[Half + i] = channel.PageNumbers[i];
+        for (uint i = 0; i < Half; i++) channel.Table[Half + i] = channel.Table[i];
+        if (!Channel.TryTearDown(channel.Gpadl) || !Channel.TryCreateGpadl(channel.RelId, channel.PageNumbers, channel.PageCount, out channel.Gpadl)) return;
+        if (!channel.TryOpen()) return;
+        // A request that is longer than its answer.
+        VstorPacket packet = new() { Operation = VstorOperation.BeginInitialization };
+        byte* ranges = stackalloc byte[64];
+        GpaRangeList list = new(ranges, 64);
+        if (!list.TryAdd(0, 4096, new System.ReadOnlySpan<ulong>(channel.PageNumbers, 1))) return;
+        if (channel.Outgoing.TryWriteGpaDirect(1, list, new System.ReadOnlySpan<byte>(&packet, sizeof(VstorPacket))) != RingStatus.Ok) return;
+        channel.Outgoing.Commit();
         channel.Signal();
         GuestBus.AwaitRescind(channel.RelId);
     }

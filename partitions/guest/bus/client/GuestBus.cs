@@ -1,4 +1,4 @@
-// The guest's connection to its bus: messages out by hypercall, messages and signals in by SINT 2.
+// The guest's connection to its bus: messages out by hypercall, messages and signals in by a SINT.
 using System;
 using System.Threading;
 using Lamina.Abi;
@@ -10,7 +10,8 @@ namespace Lamina.Guest.Bus;
 /// <summary>One connection at a time; each test makes its own.</summary>
 public static unsafe class GuestBus
 {
-    public const byte Sint = 2, Vector = 0xF3;
+    /// <summary>The SINT that guests use, and the vector that is theirs on Linux.</summary>
+    public const byte UsualSint = 2, Vector = 0xF3;
     private const uint OldConnection = 1, MaximumChannels = 128, MaximumGpadls = 512, MessageTypes = 32;
 
     private struct Storage
@@ -19,12 +20,16 @@ public static unsafe class GuestBus
         public fixed uint Signals[(int)MaximumChannels];
         public GpadlCreatedMessage GpadlCreated;
         public uint Connection;
+        public byte Sint;
         public fixed uint Messages[(int)MessageTypes];
     }
 
     private static Storage storage;
 
     public static ref ChannelClient<GuestSink> Client => ref storage.Client;
+
+    /// <summary>Where messages and signals come in.</summary>
+    public static byte Sint => storage.Sint;
 
     /// <summary>Where messages are posted to.</summary>
     public static uint Connection => storage.Connection;
@@ -39,10 +44,11 @@ public static unsafe class GuestBus
     public static GpadlCreatedMessage GpadlCreated => storage.GpadlCreated;
 
     /// <summary>Forgets everything and switches the SynIC on; says nothing to the host.</summary>
-    public static void Begin()
+    public static void Begin(byte sint = UsualSint)
     {
         Pages.Reset();
         storage = default;
+        storage.Sint = sint;
         storage.Connection = ChannelLimits.MessageConnectionId;
         var memory = new ChannelClientMemory
         {
@@ -139,7 +145,7 @@ public static unsafe class GuestBus
         bool any = false;
         for (uint word = 0; word < MaximumChannels / 64; word++)
         {
-            ref ulong flags = ref *(ulong*)(GuestPages.Events + Sint * 256 + word * 8);
+            ref ulong flags = ref *(ulong*)(GuestPages.Events + Sint * 256u + word * 8);
             if (Volatile.Read(ref flags) == 0) continue;
             ulong set = Interlocked.Exchange(ref flags, 0);
             for (int i = 0; i < 64; i++) if ((set >> i & 1) != 0) storage.Signals[(int)word * 64 + i]++;

@@ -17,6 +17,7 @@ public static unsafe class ConnectionTests
         Check.Run("connection.open-and-close"u8, &OpenAndClose);
         Check.Run("connection.all-devices-at-once"u8, &AllDevices);
         Check.Run("connection.modify"u8, &Modify);
+        Check.Run("connection.other-sint"u8, &OtherSint);
     }
 
     private static void Version53() => ConnectAs(VMBusVersion.V5_3);
@@ -93,6 +94,17 @@ public static unsafe class ConnectionTests
         if (!channel.TryClose()) return;
         Check.Equal("answers in version 5.2"u8, GuestBus.MessagesOf(ChannelMessageType.ModifyChannelResponse), 0);
         GuestBus.Leave();
+    }
+
+    // Messages and signals come where the guest wants them, from one connection to the next.
+    private static void OtherSint()
+    {
+        foreach (byte sint in (System.ReadOnlySpan<byte>)[5, 15, 1, GuestBus.UsualSint])
+        {
+            GuestBus.Begin(sint);
+            if (!GuestBus.Rejoin() || !StorageClient.TryOpen(4, out StorageClient client) || !client.TryIntroduce() || !GuestBus.Leave()) return;
+            Check.That(GuestBus.SignalsOf(client.Channel.RelId) != 0, "no signal came"u8);
+        }
     }
 }
 
