@@ -17,6 +17,7 @@ public static class Entry
         if (word.SequenceEqual("good"u8)) RunGood();
         else if (word.SequenceEqual("bad"u8)) RunBad();
         else if (word.SequenceEqual("inflight"u8)) InFlight.Run();
+        else if (word.SequenceEqual("noise"u8)) Noise.Run();
         else if (word.SequenceEqual("bench"u8)) Benchmarks.Run();
         else if (word.SequenceEqual("load"u8)) Endings.RunForever();
         else if (word.Length != 0) Endings.Run(word);

@@ -20,6 +20,7 @@ public static unsafe class InFlight
         Misuse.Run("bad.breaks-ring-in-flight"u8, &BreaksRing);
         Misuse.Run("bad.releases-in-flight"u8, &Releases);
         Misuse.Run("bad.reconnects-in-flight"u8, &Reconnects);
+        Misuse.Run("bad.reconnects-often-in-flight"u8, &ReconnectsOften);
         Misuse.Run("bad.unloads-in-flight"u8, &Unloads);
         Misuse.Run("bad.unloads-and-reconnects-in-flight"u8, &UnloadsAndReconnects);
         Misuse.Run("bad.breaks-connection-in-flight"u8, &BreaksConnection);
@@ -107,6 +108,21 @@ public static unsafe class InFlight
     private static void Reconnects()
     {
         if (TryLoad(out StorageClient client, out DiskBuffer* data) && GuestBus.Rejoin()) ExpectNoMore(client, data);
+    }
+
+    // Contact upon contact, none of which can be answered yet: the last one is, once.
+    private static void ReconnectsOften()
+    {
+        if (!TryLoad(out StorageClient client, out DiskBuffer* data)) return;
+        uint before = GuestBus.MessagesOf(ChannelMessageType.VersionResponse);
+        InitiateContactMessage message = default;
+        message.Header.MessageType = ChannelMessageType.InitiateContact;
+        message.VersionRequested = VMBusVersion.V5_2;
+        message.TargetSint = GuestBus.Sint;
+        for (int i = 0; i < 50; i++) GuestBus.Post(ref message);
+        if (!GuestBus.Rejoin()) return;
+        Check.Equal("answers to all contacts"u8, GuestBus.MessagesOf(ChannelMessageType.VersionResponse) - before, 1);
+        ExpectNoMore(client, data);
     }
 
     private static void Unloads()
