@@ -166,6 +166,14 @@ public readonly unsafe partial struct SvmBackend
         {
             // The emulator lets an equal priority through, and asserts when CR8 is written with an interrupt pending: it gets none
             // that the task priority holds back, and no write to CR8 while there is one.
+            // After an exit in an interrupt shadow it also delivers at once, as if there were none: an interrupt between STI and HLT would be
+            // slept over. The shadowed instruction is let run by itself, and the interrupt offered behind it.
+            if (offered && (control->InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
+            {
+                offered = false;
+                if (vp->Stepping == SteppingReason.None)
+                    Step(vp, SteppingReason.Shadow);
+            }
             control->InterceptCrWrite = (ushort)(offered ? control->InterceptCrWrite | Cr8Bit : control->InterceptCrWrite & ~Cr8Bit);
             offered &= vector >> 4 > (control->V_INTR.V_TPR & 0xF);
         }

@@ -12,6 +12,7 @@ namespace Lamina.Root.Kernel;
 public static unsafe class Interrupts
 {
     private const int FirstExternalVector = 0x20;
+    private const byte HaltOpcode = 0xF4;
 
     /// <summary>Vectors of devices are taken from here upwards, the kernel's own lie above.</summary>
     private const int FirstDeviceVector = 0x30;
@@ -91,6 +92,8 @@ public static unsafe class Interrupts
             return;
         }
         if (frame->Vector == LocalApic.SpuriousVector) return;
+        // An interrupt between STI and HLT, which only an emulator lets through, must not be slept over: the halt it was to end is skipped.
+        if (*(byte*)frame->Rip == HaltOpcode) frame->Rip++;
         Connection* connection = connections + frame->Vector;
         if (connection->Handler != null) connection->Handler(connection->Context);
         else unexpected++;
