@@ -166,20 +166,29 @@ public readonly unsafe partial struct SvmBackend
         {
             // The emulator lets an equal priority through, and asserts when CR8 is written with an interrupt pending: it gets none
             // that the task priority holds back, and no write to CR8 while there is one.
-            // After an exit in an interrupt shadow it also delivers at once, as if there were none: an interrupt between STI and HLT would be
-            // slept over. The shadowed instruction is let run by itself, and the interrupt offered behind it.
-            if (offered && (control->InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
-            {
-                offered = false;
-                if (vp->Stepping == SteppingReason.None)
-                    Step(vp, SteppingReason.Shadow);
-            }
             control->InterceptCrWrite = (ushort)(offered ? control->InterceptCrWrite | Cr8Bit : control->InterceptCrWrite & ~Cr8Bit);
             offered &= vector >> 4 > (control->V_INTR.V_TPR & 0xF);
+            if (offered && (control->InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
+                SkipShadowedHalt(vp);
         }
         control->V_INTR = control->V_INTR.WithV_IRQ(offered).WithV_INTR_PRIO((byte)(vector >> 4)).WithV_INTR_VECTOR(vector);
         control->Intercept1 = notify ? control->Intercept1 | VmcbIntercept1.VINTR : control->Intercept1 & ~VmcbIntercept1.VINTR;
         return offered;
+    }
+
+    /// <summary>
+    /// After an exit in an interrupt shadow the emulator delivers an interrupt at once, as if there were none. Between STI and HLT that is
+    /// fatal, as the HLT would sleep over it: the interrupt is to end the HLT, so it is taken for done.
+    /// </summary>
+    private static void SkipShadowedHalt(VirtualProcessor* vp)
+    {
+        const byte hlt = 0xF4;
+        Vmcb* vmcb = StateOf(vp);
+        if ((vmcb->Save.RFLAGS & RflagsIf) == 0 || vmcb->Save.CPL != 0 || vmcb->Control.EVENTINJ.Valid || vp->Stepping != SteppingReason.None)
+            return;
+        byte* bytes = stackalloc byte[GuestInstruction<SvmBackend>.MaximumLength];
+        if (GuestInstruction<SvmBackend>.Fetch(vp, bytes) != 0 && bytes[0] == hlt)
+            SetRip(vp, vmcb->Save.RIP + 1);
     }
 
     public static bool IsOfferTaken(VirtualProcessor* vp) => !StateOf(vp)->Control.V_INTR.V_IRQ;

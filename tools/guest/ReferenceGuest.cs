@@ -27,7 +27,7 @@ public sealed class ReferenceGuest(Workspace workspace)
     private const string PlainInitrd = "initrd.img";
 
     /// <summary>True: run without a configuration gives the guest its root disk. The one line to change once the root has disk drivers.</summary>
-    public const bool RunsFromRootDisk = false;
+    public const bool RunsFromRootDisk = true;
 
     public static readonly Kernel[] Kernels =
     [
@@ -189,6 +189,7 @@ public sealed class ReferenceGuest(Workspace workspace)
     private string WriteConfig()
     {
         string initrd = RunsFromRootDisk ? Kernels[0].Initrd : PlainInitrd, root = RunsFromRootDisk ? " root=LABEL=root" : "";
+        string disks = RunsFromRootDisk ? """ "disks": [ { "device": "serial:lamina-disk0" } ], """.Trim() + " " : "";
         string path = InCache("lamina.json");
         File.WriteAllText(path, $$"""
             // The reference guest. Written by tools; copy it to make your own.
@@ -197,7 +198,7 @@ public sealed class ReferenceGuest(Workspace workspace)
                 "name": "{{Name}}", "autostart": true,
                 "processors": 1, "memory": "512M",
                 "kernel": "{{Kernels[0].File}}", "initrd": "{{initrd}}", "cmdline": "console=ttyS0{{root}}",
-                "com1": "console"
+                {{disks}}"com1": "console"
               } ]
             }
 
