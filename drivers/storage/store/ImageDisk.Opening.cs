@@ -17,26 +17,6 @@ public unsafe partial struct ImageDisk
 
     private enum Stage : byte { Path, Probe, Image, Parent, Open, ClosingImage, ClosingFile, Closed }
 
-    private Stage stage;
-    private ImageFormat format;
-    private bool isWritable;
-    private int depth, pathLength;
-    private ImageStatus failure;
-    private StoreMemory memory;
-    private ulong ownBytes;
-    private StepTask opener;
-    private ExFatOpen open;
-    private ExFatRun* runs;
-    private byte* workspace;
-    private ImageProbe probe;
-    private FileTask reader;            // of steps that belong to no request
-    private delegate*<void*, ImageDisk*, ImageStatus, void> opened;
-    private delegate*<void*, void> closed;
-    private void* context;
-    private PathBuffer path;
-
-    [InlineArray(PathCapacity)] private struct PathBuffer { private byte first; }
-
     private ReadOnlySpan<byte> Path => new(Unsafe.AsPointer(ref path), pathLength);
 
     /// <summary>

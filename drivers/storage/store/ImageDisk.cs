@@ -1,5 +1,6 @@
 // An open image as a block device: requests become the image's, their steps the file's, and those the volume's.
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Lamina.Drivers.Storage.Block;
 using Lamina.Drivers.Storage.FileSystems;
 using Lamina.Drivers.Storage.Images;
@@ -27,7 +28,7 @@ public unsafe partial struct ImageDisk
         public ParentSegments Segments;
     }
 
-    [System.Runtime.CompilerServices.InlineArray((int)BlockLimits.LeastSegments)] private struct ParentSegments { private BlockSegment first; }
+    [InlineArray((int)BlockLimits.LeastSegments)] private struct ParentSegments { private BlockSegment first; }
 
     private BlockDevice device;
     private StoreVolume* volume;
@@ -42,6 +43,27 @@ public unsafe partial struct ImageDisk
 
     /// <summary>Of a differencing image: the disk that its absent sectors come from.</summary>
     private ImageDisk* parent;
+
+    // Of opening and closing.
+    private Stage stage;
+    private ImageFormat format;
+    private bool isWritable;
+    private int depth, pathLength;
+    private ImageStatus failure;
+    private StoreMemory memory;
+    private ulong ownBytes;
+    private StepTask opener;
+    private ExFatOpen open;
+    private ExFatRun* runs;
+    private byte* workspace;
+    private ImageProbe probe;
+    private FileTask reader;            // of steps that belong to no request
+    private delegate*<void*, ImageDisk*, ImageStatus, void> opened;
+    private delegate*<void*, void> closed;
+    private void* context;
+    private PathBuffer path;
+
+    [InlineArray(PathCapacity)] private struct PathBuffer { private byte first; }
 
     public BlockDevice* Device
     {
@@ -133,7 +155,7 @@ public unsafe partial struct ImageDisk
             FileTask.Begin(&work->File, &work->Disk->volume->Runner, &work->Disk->file, in nothing, data, count);
             return;
         }
-        work->Parent.Segments = (BlockSegment*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref work->Segments);
+        work->Parent.Segments = (BlockSegment*)Unsafe.AsPointer(ref work->Segments);
         work->Parent.SegmentCount = SegmentList.Slice(data, count, step.DataOffset, there, work->Parent.Segments);
         below->device.Submit(0, &work->Parent);
         work->Disk->parentNeedsKick = true;

@@ -1,4 +1,4 @@
-// Guests that do anything in any order: well-formed answers, mutated ones, random bytes, floods, silence. LAMINA_FUZZ=N sets the number of inputs.
+// Guests that do anything in any order: well-formed answers, mutated ones, random bytes, floods, silence. LAMINA_FUZZ=N runs them N times as long.
 
 using System;
 using System.Collections.Generic;
