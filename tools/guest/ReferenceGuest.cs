@@ -46,14 +46,14 @@ public sealed class ReferenceGuest(Workspace workspace)
     public static IEnumerable<string> Materials =>
         [.. Kernels.Select(k => k.File), UnpackedKernel, PlainInitrd, .. Kernels.Select(k => k.Initrd), RootDisk.Name];
 
-    /// <summary>What run without a configuration needs.</summary>
+    /// <summary>What run without a configuration needs; of a machine without disks, a guest that lives in its initrd.</summary>
     /// <returns>The path of its lamina.json.</returns>
-    public static async Task<string> EnsureAsync(Workspace workspace)
+    public static async Task<string> EnsureAsync(Workspace workspace, bool rootDisk = RunsFromRootDisk)
     {
         var guest = new ReferenceGuest(workspace);
         await guest.ObtainAsync(Kernels[0].File);
-        await guest.ObtainAsync(RunsFromRootDisk ? Kernels[0].Initrd : PlainInitrd);
-        return guest.WriteConfig();
+        await guest.ObtainAsync(rootDisk ? Kernels[0].Initrd : PlainInitrd);
+        return guest.WriteConfig(rootDisk);
     }
 
     /// <summary>The root disk as a disk of the machine; the image itself stays as it was made.</summary>
@@ -73,7 +73,7 @@ public sealed class ReferenceGuest(Workspace workspace)
             string path = await guest.ObtainAsync(name);
             Report.Say($"{Workspace.Show(path)}  {new FileInfo(path).Length / 1e6:0.0} MB  {guest.Version(name)}");
         }
-        Report.Say(Workspace.Show(guest.WriteConfig()));
+        Report.Say(Workspace.Show(guest.WriteConfig(RunsFromRootDisk)));
     }
 
     /// <summary>Path of one piece of material, made or fetched if it is not there yet.</summary>
@@ -186,11 +186,11 @@ public sealed class ReferenceGuest(Workspace workspace)
             File.Delete(InCache(RootDisk.Name));
     }
 
-    private string WriteConfig()
+    private string WriteConfig(bool rootDisk)
     {
-        string initrd = RunsFromRootDisk ? Kernels[0].Initrd : PlainInitrd, root = RunsFromRootDisk ? " root=LABEL=root" : "";
-        string disks = RunsFromRootDisk ? """ "disks": [ { "device": "serial:lamina-disk0" } ], """.Trim() + " " : "";
-        string path = InCache("lamina.json");
+        string initrd = rootDisk ? Kernels[0].Initrd : PlainInitrd, root = rootDisk ? " root=LABEL=root" : "";
+        string disks = rootDisk ? """ "disks": [ { "device": "serial:lamina-disk0" } ], """.Trim() + " " : "";
+        string path = InCache(rootDisk ? "lamina.json" : "lamina-initrd.json");
         File.WriteAllText(path, $$"""
             // The reference guest. Written by tools; copy it to make your own.
             {

@@ -69,7 +69,7 @@ public sealed class BootVolume(Workspace workspace, BootRow row, string scratch)
         if (row.ConfigText != null)
             return string.Join('\n', row.ConfigText) + "\n";
         if (row.Config == null)
-            return await File.ReadAllTextAsync(await ReferenceGuest.EnsureAsync(workspace));
+            return await File.ReadAllTextAsync(await ReferenceGuest.EnsureAsync(workspace, rootDisk: false));
         return row.Config.GetValueKind() == JsonValueKind.String
             ? await File.ReadAllTextAsync(Path.Combine(row.Folder, row.Config.GetValue<string>()))
             : row.Config.ToJsonString(new JsonSerializerOptions { WriteIndented = true });
