@@ -43,6 +43,13 @@ public static class Requirements
         Requirement.Program("e2fsck", "e2fsprogs"),
     ];
 
+    /// <summary>Programs of others that judge what we make: tests without them say that they are skipped.</summary>
+    public static readonly Requirement[] Judges =
+    [
+        Requirement.Program("fsck.exfat", "exfatprogs"),
+        Requirement.Program("iasl", "acpica-tools"),
+    ];
+
     public static readonly Requirement[] Guest =
     [
         Requirement.Program("xz", "xz-utils"),
