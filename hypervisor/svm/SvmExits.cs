@@ -54,6 +54,9 @@ public readonly unsafe partial struct SvmBackend
             case VMEXIT_SMI:
                 vp->Count(VpExternalInterruptsCount);
                 OpenInterruptWindow();
+                // An interrupt offered before STI: the emulator forgets the shadow, so the HLT behind it is looked for (OfferInterrupt).
+                if (Shared.ChecksTaskPriority && (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
+                    vp->Work |= EntryWork.Interrupts;
                 break;
             default:
                 HandleRareExit(vp, vmcb);

@@ -53,7 +53,9 @@ internal readonly unsafe struct BusDevices(VmBus* bus) : IChannelDevices
     /// <summary>Its provider wanted another turn.</summary>
     internal static void Continue(VmBus* bus, uint number)
     {
-        if (bus->Channel(number)->Device == BusDevice.Storage) VmStorage.Continue(bus->Vm, number);
+        BusChannel* channel = bus->Channel(number);
+        if (channel->Device == BusDevice.Storage) VmStorage.Continue(bus->Vm, number);
+        else if (channel->Device == BusDevice.Integration) VmIntegration.Signaled(bus->Vm, number, channel->Index);
     }
 
     public bool Closed(uint number)

@@ -81,6 +81,9 @@ public unsafe struct VmIntegration
         return true;
     }
 
+    /// <summary>Packets taken in a row: a guest that never stops writing must not keep the root.</summary>
+    private const int PacketsPerTurn = 64;
+
     /// <summary>The guest has written, or made room.</summary>
     internal static void Signaled(Vm* vm, uint channel, byte service)
     {
@@ -89,8 +92,10 @@ public unsafe struct VmIntegration
         if (!rings->IsOpen) return;
         byte* buffer = (byte*)Unsafe.AsPointer(ref integration->_buffer);
         ulong now = ReferenceClock.Now;
-        RingStatus status;
-        while ((status = rings->Incoming.TryRead(buffer, IntegrationServices.ReceiveBufferSize, out RingPacket packet)) == RingStatus.Ok)
+        RingStatus status = RingStatus.Ok;
+        int left = PacketsPerTurn;
+        rings->Incoming.Mask();
+        while (left-- > 0 && (status = rings->Incoming.TryRead(buffer, IntegrationServices.ReceiveBufferSize, out RingPacket packet)) == RingStatus.Ok)
             if (packet.Type == PacketType.InBand) integration->Services.Received((IntegrationService)service, packet.Payload, now);
         if (status.IsBroken())
         {
@@ -98,6 +103,8 @@ public unsafe struct VmIntegration
             return;
         }
         if (rings->Incoming.Commit()) VmBus.Signal(vm->Machine->Bus, channel);
+        // A packet written since the last look was not signaled, as the ring was not empty then.
+        if (status == RingStatus.Ok || !rings->Incoming.TryUnmask()) new VspHost(vm).ContinueSoon(channel);
         integration->TickSoon();
     }
 
