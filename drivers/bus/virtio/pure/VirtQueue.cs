@@ -91,9 +91,6 @@ public unsafe struct VirtQueue
         freeCount = size;
     }
 
-    /// <summary>Whether a chain of so many descriptors can ever be begun: that, too, is bounded by the size of the queue.</summary>
-    public readonly bool CanHold(uint count) => count != 0 && count <= Size;
-
     /// <summary>Begins a chain of exactly <paramref name="count"/> descriptors; false while there is no room.</summary>
     public bool TryBegin(uint count, uint owner, out VirtChain chain)
     {

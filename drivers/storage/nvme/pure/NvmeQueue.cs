@@ -47,9 +47,6 @@ public unsafe struct NvmeQueue
     /// <summary>Commands that the device has or may have.</summary>
     public uint InFlight { get; private set; }
 
-    /// <summary>Commands not yet made known to the device by its doorbell.</summary>
-    public readonly bool HasUnrung => tail != rungTail;
-
     /// <summary>Sets both rings up anew. Slots keep their generations, everything else is forgotten.</summary>
     /// <param name="entries">2 to 65536, of either ring.</param>
     /// <param name="slotCount">1 to 255, less than the entries.</param>

@@ -22,12 +22,11 @@ internal readonly unsafe struct BusDevices(VmBus* bus) : IChannelDevices
         channel->Connection = request.RelId | (uint)_bus->Server.MessageSint << 12;
         if (BusPorts.TryConnectChannel(_bus, request.RelId, channel->Connection))
         {
+            // Open before its provider is: that reads the ring at once, and may find the guest broken.
+            channel->IsOpen = true;
             status = Open(channel, request.RelId, pages, request.DownstreamPageOffset);
-            if (status == ChannelStatus.Success)
-            {
-                channel->IsOpen = true;
-                return status;
-            }
+            if (status == ChannelStatus.Success) return status;
+            channel->IsOpen = channel->FailPending = channel->SignalPending = false;
             BusPorts.DisconnectChannel(_bus, request.RelId, channel->Connection);
         }
         else status = ChannelStatus.InsufficientResources;
