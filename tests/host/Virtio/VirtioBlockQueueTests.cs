@@ -281,6 +281,30 @@ public unsafe class VirtioBlockQueueTests
     }
 
     [Fact]
+    public void What_waits_for_room_in_the_ring_does_not_age()
+    {
+        using BlockDisk disk = new(8, 0, true, 4, new VirtioBlockBounds { Segments = 4, SegmentBytes = 4096, HasFlush = true }, Limits(512, cache: true));
+        using BlockUser user = new() { MayComplete = true };
+        BlockRequest* stable = user.Make(BlockOperation.Write, 0, 512);
+        stable->ForceUnitAccess = true;
+        Submit(stable);
+        Assert.Equal((1u, 2u), (disk.Queue->Tick(), disk.Queue->Tick()));
+        Submit(user.Make(BlockOperation.Read, 0, 512));
+        Submit(user.Make(BlockOperation.Read, 0, 2048, 512, 512, 512)); // no room for it beside the other two
+        disk.TakeAll();
+        disk.Perform(0); // its flush now waits behind that
+        disk.Queue->Reap();
+        Assert.Equal((1u, 2u), (disk.Queue->Tick(), disk.Queue->Tick()));
+
+        void Submit(BlockRequest* request)
+        {
+            user.Sent(request);
+            disk.Queue->Submit(request);
+            disk.Queue->Run();
+        }
+    }
+
+    [Fact]
     public void The_serial_number_is_asked_for()
     {
         using BlockDisk disk = Usual();

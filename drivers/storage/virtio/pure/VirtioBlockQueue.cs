@@ -133,7 +133,7 @@ public unsafe struct VirtioBlockQueue<TDoorbell> where TDoorbell : struct, IVirt
         for (uint i = 0; i < slots.Count; i++)
         {
             VirtioBlockSlot* slot = slots.At(i);
-            if (slot->Request == null) continue;
+            if (!slot->IsWithDevice) continue;
             if (slot->Age < byte.MaxValue) slot->Age++;
             oldest = Math.Max(oldest, slot->Age);
         }
@@ -185,7 +185,6 @@ public unsafe struct VirtioBlockQueue<TDoorbell> where TDoorbell : struct, IVirt
         frame->Type = slot->IsFlushing ? VirtioBlockType.VIRTIO_BLK_T_FLUSH : (uint)slot->Request->DeviceData;
         frame->Sector = 0;
         frame->Answer = VirtioBlockAnswer.None;
-        slot->Age = 0;
         switch (frame->Type)
         {
             case VirtioBlockType.VIRTIO_BLK_T_FLUSH: return TryStartFlush(index);
@@ -249,6 +248,9 @@ public unsafe struct VirtioBlockQueue<TDoorbell> where TDoorbell : struct, IVirt
     {
         Ring.Append(ref chain, FramePhysical(index) + VirtioBlockFrame.AnswerOffset, 1, deviceWrites: true);
         Ring.End(ref chain);
+        VirtioBlockSlot* slot = slots.At(index);
+        slot->IsWithDevice = true;
+        slot->Age = 0;
     }
 
     private readonly ulong FramePhysical(ushort index) => framesPhysical + (ulong)index * VirtioBlockFrame.Bytes;
@@ -257,6 +259,7 @@ public unsafe struct VirtioBlockQueue<TDoorbell> where TDoorbell : struct, IVirt
     private void Continue(ushort index)
     {
         VirtioBlockSlot* slot = slots.At(index);
+        slot->IsWithDevice = false;
         BlockStatus status = StatusOf(Volatile.Read(ref frames[index].Answer));
         if (status == BlockStatus.Success && !slot->IsFlushing)
         {

@@ -23,6 +23,9 @@ public unsafe struct VirtioBlockSlot
     /// <summary>The data of a write that must be stable is written; now the cache is flushed.</summary>
     internal bool IsFlushing;
 
+    /// <summary>The device has a part of it; else it waits to be started.</summary>
+    internal bool IsWithDevice;
+
     /// <summary>Ticks since the device was given the part.</summary>
     internal byte Age;
 }
@@ -58,6 +61,7 @@ internal unsafe struct VirtioBlockSlots
     public void Release(ushort index)
     {
         slots[index].Request = null;
+        slots[index].IsWithDevice = false;
         slots[index].Next = free;
         free = index;
     }
