@@ -19,6 +19,7 @@ public static unsafe class RingMistakes
         Misuse.Run("bad.read-index-by-disk"u8, &ReadByDisk);
         Misuse.Run("bad.foreign-indexes"u8, &ForeignIndexes);
         Misuse.Run("bad.garbage-in-ring"u8, &Garbage);
+        Misuse.Run("bad.garbage-before-open"u8, &GarbageBeforeOpen);
         Misuse.Run("bad.halves-in-one"u8, &HalvesInOne);
     }
 
@@ -86,6 +87,16 @@ public static unsafe class RingMistakes
         client.Channel.Upstream->WriteIndex = (client.Channel.Upstream->WriteIndex + 4096) % DataSize;
         client.Channel.Signal();
         GuestBus.AwaitRescind(client.Channel.RelId);
+    }
+
+    // It is there when the host looks for the first time, which is within OPEN.
+    private static void GarbageBeforeOpen()
+    {
+        if (!GuestBus.Join() || !Channel.TryPrepare(GuestBus.Find(DeviceClasses.Scsi), Half, out Channel channel)) return;
+        new System.Span<byte>(channel.Table[1], (int)Pages.Size).Fill(0xEE);
+        channel.Upstream->WriteIndex = 256;
+        if (!Check.That(GuestBus.Client.Open(channel.RelId, channel.Gpadl, Half, 0, default), "OPEN was not taken"u8)) return;
+        GuestBus.AwaitRescind(channel.RelId);
     }
 
     // The same pages twice: what the host answers lands in front of what it reads.

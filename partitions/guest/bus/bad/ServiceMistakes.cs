@@ -14,6 +14,7 @@ public static unsafe class ServiceMistakes
         Misuse.Run("bad.service-packet-too-long"u8, &TooLong);
         Misuse.Run("bad.service-packet-types"u8, &Types);
         Misuse.Run("bad.service-noise"u8, &Noise);
+        Misuse.Run("bad.service-flood"u8, &Flood);
     }
 
     private static void WriteIndex()
@@ -99,5 +100,24 @@ public static unsafe class ServiceMistakes
             channel.Commit();
         }
         return true;
+    }
+
+    // Hundreds of packets and one signal: the host takes them in turns of its own, so that others get theirs, and forgets none.
+    private static void Flood()
+    {
+        if (!GuestBus.Join() || !Channel.TryOpen(GuestBus.Find(DeviceClasses.Heartbeat), Half, out Channel channel)) return;
+        for (int round = 0; round < 20; round++)
+        {
+            ulong word = 0;
+            uint written = 0, before = channel.Signals;
+            while (channel.Outgoing.TryWriteInBand(1, false, new System.ReadOnlySpan<byte>(&word, 8)) == RingStatus.Ok) written++;
+            if (!Check.That(written >= 500, "the ring took few packets"u8)) return;
+            channel.Commit();
+            Patience patience = Patience.Usual;
+            while (channel.Upstream->ReadIndex != channel.Upstream->WriteIndex && patience.Wait()) { }
+            if (!Check.Equal("read index"u8, channel.Upstream->ReadIndex, channel.Upstream->WriteIndex)) return;
+            if (!Check.Equal("signals"u8, channel.Signals - before, 1)) return;
+        }
+        if (channel.TryClose()) GuestBus.Leave();
     }
 }
