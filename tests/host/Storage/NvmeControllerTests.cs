@@ -15,140 +15,12 @@ namespace Lamina.Tests.Host.Storage;
 
 public sealed unsafe class NvmeControllerTests
 {
-    private const ulong Second = 10_000_000;
-
-    /// <summary>Driver, model, registry and requests of one test.</summary>
-    private sealed class Machine : IDisposable
-    {
-        public readonly NvmeModel Model = new();
-        public readonly BlockRegistry* Registry;
-        public readonly Driver* Controller;
-        private readonly GCHandle self;
-        private readonly List<nint> memory = [];
-        public readonly HashSet<nint> Out = [];
-        public readonly List<(nint Request, BlockStatus Status)> Ended = [];
-        public Action<nint> OnEnded = _ => { };
-        private readonly uint vectors;
-
-        public Machine(Action<NvmeModel> shape = null, uint vectors = 5, ulong registerBytes = 0x4000)
-        {
-            NvmeTestHost.Reset();
-            NvmeModel.Current = Model;
-            Model.MayTouch = MayTouch;
-            this.vectors = vectors;
-            self = GCHandle.Alloc(this);
-            shape?.Invoke(Model);
-            Registry = BlockRegistry.Create((byte*)Allocate(BlockRegistry.MemoryBytes));
-            Controller = (Driver*)Allocate(Driver.ControllerBytes);
-            Driver.Start(Controller, default, "00:04.0"u8, registerBytes, vectors, Registry);
-            Registry->Complete();
-        }
-
-        public nint Allocate(ulong bytes)
-        {
-            void* made = NativeMemory.AlignedAlloc((nuint)bytes, 4096);
-            NativeMemory.Clear(made, (nuint)bytes);
-            memory.Add((nint)made);
-            return (nint)made;
-        }
-
-        /// <summary>The model may touch what belongs to requests that are out, and the registry's workspace.</summary>
-        private bool MayTouch(ulong address, ulong bytes)
-        {
-            if (address >= (ulong)Registry && address < (ulong)Registry + BlockRegistry.MemoryBytes) return true;
-            foreach (nint one in Out)
-                for (uint i = 0; i < ((BlockRequest*)one)->SegmentCount; i++)
-                {
-                    BlockSegment segment = ((BlockRequest*)one)->Segments[i];
-                    if (address >= segment.Physical && address + bytes <= segment.Physical + segment.Length) return true;
-                }
-            return false;
-        }
-
-        public void Interrupt()
-        {
-            foreach (int vector in Model.Interrupts.ToArray())
-            {
-                Assert.True(vector < vectors);
-                Driver.OnInterrupt(Driver.Vector(Controller, (uint)vector));
-            }
-            Model.Interrupts.Clear();
-            NvmeTestHost.Work();
-        }
-
-        /// <summary>Lets model and driver go on until nothing happens any more, or for a time.</summary>
-        public void Settle(ulong most = 5 * Second)
-        {
-            ulong end = NvmeTestHost.Now + most;
-            for (int i = 0; i < 20000; i++)
-            {
-                NvmeTestHost.Work();
-                bool worked = Model.Fetched.Count != 0;
-                Model.CompleteAll();
-                worked |= Model.Interrupts.Count != 0;
-                Interrupt();
-                if (!worked && (NvmeTestHost.Now >= end || !NvmeTestHost.Pass(end - NvmeTestHost.Now))) return;
-            }
-            Assert.Fail("it never comes to rest");
-        }
-
-        public BlockDevice* Disk(string name = "nvme0n1")
-        {
-            Assert.True(Registry->TryFind(Encoding.ASCII.GetBytes(name), out DiskEntry* found), string.Join("; ", NvmeTestHost.Lines));
-            return found->Device;
-        }
-
-        public BlockRequest* NewRequest(BlockOperation operation, ulong offset, ulong length, params (int Within, int Length)[] runs)
-        {
-            BlockRequest* request = (BlockRequest*)Allocate((ulong)sizeof(BlockRequest));
-            *request = new BlockRequest { Operation = operation, Offset = offset, Length = length, Completed = &OnCompleted, Context = (void*)GCHandle.ToIntPtr(self) };
-            if (runs.Length == 0) return request;
-            request->Segments = (BlockSegment*)Allocate((ulong)(runs.Length * sizeof(BlockSegment)));
-            request->SegmentCount = (uint)runs.Length;
-            for (int i = 0; i < runs.Length; i++)
-                request->Segments[i] = new BlockSegment { Physical = (ulong)Allocate((ulong)(runs[i].Within + runs[i].Length)) + (ulong)runs[i].Within, Length = (uint)runs[i].Length };
-            return request;
-        }
-
-        public BlockRequest* Simple(BlockOperation operation, ulong offset, int length) =>
-            operation is BlockOperation.Read or BlockOperation.Write ? NewRequest(operation, offset, (ulong)length, (0, length)) : NewRequest(operation, offset, (ulong)length);
-
-        public void Submit(BlockDevice* device, uint queue, BlockRequest* request)
-        {
-            Out.Add((nint)request);
-            device->Submit(queue, request);
-        }
-
-        public BlockStatus Run(BlockDevice* device, BlockRequest* request, ulong most = 300 * Second)
-        {
-            Submit(device, 0, request);
-            device->Kick(0);
-            Settle(most);
-            Assert.DoesNotContain((nint)request, Out);
-            return request->Status;
-        }
-
-        private static void OnCompleted(BlockRequest* request)
-        {
-            Machine machine = (Machine)GCHandle.FromIntPtr((nint)request->Context).Target;
-            Assert.True(machine.Out.Remove((nint)request), "completed twice");
-            machine.Ended.Add(((nint)request, request->Status));
-            machine.OnEnded((nint)request);
-        }
-
-        public void Dispose()
-        {
-            self.Free();
-            foreach (nint one in memory) NativeMemory.AlignedFree((void*)one);
-            NvmeTestHost.Free();
-            NvmeModel.Current = null;
-        }
-    }
+    private const ulong Second = NvmeMachine.Second;
 
     [Fact]
     public void It_comes_up_and_goes_to_sleep()
     {
-        using Machine machine = new();
+        using NvmeMachine machine = new();
         machine.Settle();
         BlockDevice* disk = machine.Disk();
         Assert.True(machine.Registry->IsSettled);
@@ -163,7 +35,7 @@ public sealed unsafe class NvmeControllerTests
     [Fact]
     public void Several_namespaces_are_several_disks()
     {
-        using Machine machine = new(model =>
+        using NvmeMachine machine = new(model =>
         {
             model.Spaces = new() { [1] = new byte[65536], [3] = new byte[131072], [0xFFFF_FFF0] = new byte[262144], [4] = [] };
             model.Version = 0x20000;
@@ -184,7 +56,7 @@ public sealed unsafe class NvmeControllerTests
     [Fact]
     public void An_old_controller_without_a_list_is_asked_for_each()
     {
-        using Machine machine = new(model => { model.Version = 0x10000; model.Spaces = new() { [1] = new byte[65536], [2] = new byte[65536] }; });
+        using NvmeMachine machine = new(model => { model.Version = 0x10000; model.Spaces = new() { [1] = new byte[65536], [2] = new byte[65536] }; });
         machine.Settle();
         Assert.Equal(2, machine.Registry->Count);
     }
@@ -196,7 +68,7 @@ public sealed unsafe class NvmeControllerTests
             Gen.Select(Gen.Int[0, 9], Gen.Int[0, 1000], Gen.Int[1, 400], Gen.Int[0, 1000], Gen.Int[0, 3]).Array[1, 60]).Sample((kind, more, steps) =>
         {
             (int mdts, int zeroes, uint vectors, int version) = kind;
-            using Machine machine = new(model =>
+            using NvmeMachine machine = new(model =>
             {
                 model.Mdts = (byte)mdts;
                 model.Version = version == 0 ? 0x10400u : 0x20000;
@@ -273,7 +145,7 @@ public sealed unsafe class NvmeControllerTests
         }, iter: 150 * Fuzz.Factor, threads: 2);
 
     /// <summary>Runs of one to four pages, as the limits have them.</summary>
-    private static BlockRequest* Scattered(Machine machine, BlockOperation operation, ulong offset, int length, int choice)
+    private static BlockRequest* Scattered(NvmeMachine machine, BlockOperation operation, ulong offset, int length, int choice)
     {
         List<(int, int)> runs = [];
         int within = choice * 4 % 4096;
@@ -297,7 +169,7 @@ public sealed unsafe class NvmeControllerTests
     [Fact]
     public void A_batch_rings_once_each_way()
     {
-        using Machine machine = new();
+        using NvmeMachine machine = new();
         machine.Settle();
         BlockDevice* disk = machine.Disk();
         int before = machine.Model.DoorbellWrites, reads = machine.Model.RegisterReads;
@@ -322,7 +194,7 @@ public sealed unsafe class NvmeControllerTests
     [Fact]
     public void Large_requests_become_several_commands_and_fail_as_one()
     {
-        using Machine machine = new(model => model.Mdts = 1);
+        using NvmeMachine machine = new(model => model.Mdts = 1);
         machine.Settle();
         BlockDevice* disk = machine.Disk();
         machine.Model.Log.Clear();
@@ -347,7 +219,7 @@ public sealed unsafe class NvmeControllerTests
     [InlineData(BlockOperation.Flush, 0, 0, BlockStatus.Success)]
     public void What_cannot_be_is_refused_without_the_device(BlockOperation operation, int offset, int length, BlockStatus expected)
     {
-        using Machine machine = new(model => model.Oncs = 0);
+        using NvmeMachine machine = new(model => model.Oncs = 0);
         machine.Settle();
         BlockRequest* request = length == 0 ? machine.NewRequest(operation, (ulong)offset, 0) : machine.Simple(operation, (ulong)offset, length);
         machine.Submit(machine.Disk(), 0, request);
@@ -362,7 +234,7 @@ public sealed unsafe class NvmeControllerTests
     [Fact]
     public void Segments_against_the_limits_end_in_an_error()
     {
-        using Machine machine = new();
+        using NvmeMachine machine = new();
         machine.Settle();
         Assert.Equal(BlockStatus.Unsupported, machine.Run(machine.Disk(), machine.NewRequest(BlockOperation.Read, 0, 1024, (0, 512), (0, 512))));
         Assert.Equal(BlockStatus.Unsupported, machine.Run(machine.Disk(), machine.NewRequest(BlockOperation.Read, 0, 8192, (0, 4096))));
@@ -372,7 +244,7 @@ public sealed unsafe class NvmeControllerTests
     [Fact]
     public void A_write_protected_namespace_is_read_only()
     {
-        using Machine machine = new(model => model.Distort = (cns, data) => { if (cns == 0) data[99] = 1; });
+        using NvmeMachine machine = new(model => model.Distort = (cns, data) => { if (cns == 0) data[99] = 1; });
         machine.Settle();
         Assert.Equal(BlockStatus.ReadOnly, machine.Run(machine.Disk(), machine.Simple(BlockOperation.Write, 0, 512)));
     }
@@ -381,7 +253,7 @@ public sealed unsafe class NvmeControllerTests
     [Fact]
     public void A_lost_command_is_given_up_and_the_controller_starts_anew()
     {
-        using Machine machine = new(model => model.Mqes = 3);
+        using NvmeMachine machine = new(model => model.Mqes = 3);
         machine.Settle();
         BlockDevice* disk = machine.Disk();
         BlockRequest*[] requests = new BlockRequest*[6];
@@ -410,7 +282,7 @@ public sealed unsafe class NvmeControllerTests
     [Fact]
     public void A_lost_interrupt_costs_time_and_nothing_else()
     {
-        using Machine machine = new();
+        using NvmeMachine machine = new();
         machine.Settle();
         BlockRequest* request = machine.Simple(BlockOperation.Read, 0, 512);
         machine.Submit(machine.Disk(), 0, request);
@@ -425,7 +297,7 @@ public sealed unsafe class NvmeControllerTests
     [Fact]
     public void A_controller_that_never_answers_is_given_up()
     {
-        using Machine machine = new();
+        using NvmeMachine machine = new();
         machine.Settle();
         BlockDevice* disk = machine.Disk();
         for (int i = 0; i < 5; i++)
@@ -451,7 +323,7 @@ public sealed unsafe class NvmeControllerTests
     [InlineData(false)]
     public void Before_power_goes_the_device_is_told(bool answers)
     {
-        using Machine machine = new(model => model.ShutsDown = answers);
+        using NvmeMachine machine = new(model => model.ShutsDown = answers);
         machine.Settle();
         NvmeTestHost.TickOfALook = Second / 1000;
         ulong start = NvmeTestHost.Now;
@@ -478,7 +350,7 @@ public sealed unsafe class NvmeControllerTests
     [InlineData("unasked completion")]
     public void It_may_fail_to_start(string how)
     {
-        using Machine machine = new(model =>
+        using NvmeMachine machine = new(model =>
         {
             model.Alive = how != "absent";
             model.BecomesReady = how != "never ready";
@@ -511,7 +383,7 @@ public sealed unsafe class NvmeControllerTests
     [InlineData(2)]
     public void Unusable_namespaces_are_left_out(int kind)
     {
-        using Machine machine = new(model =>
+        using NvmeMachine machine = new(model =>
         {
             model.Spaces = new() { [1] = new byte[65536], [2] = new byte[65536] };
             bool first = true;
@@ -537,7 +409,7 @@ public sealed unsafe class NvmeControllerTests
     public void A_wild_device_harms_nobody() =>
         Gen.Select(Gen.Select(Gen.Int[0, 14], Gen.Int[0, 60], Gen.ULong, Gen.ULong).Array[5, 80], Gen.UInt[1, 5], Gen.Int[1, 40]).Sample((steps, vectors, mqes) =>
         {
-            using Machine machine = new(model => { model.Mqes = (uint)mqes; model.Mdts = 2; }, vectors);
+            using NvmeMachine machine = new(model => { model.Mqes = (uint)mqes; model.Mdts = 2; }, vectors);
             machine.Settle();
             BlockDevice* disk = machine.Disk();
             NvmeModel model = machine.Model;
@@ -578,7 +450,7 @@ public sealed unsafe class NvmeControllerTests
     public void Wild_identities_start_or_are_refused() =>
         Gen.Select(Gen.Int[0, 3], Gen.Int[0, 4095], Gen.Byte.Array[1, 200], Gen.UInt[1, 0x10000], Gen.UInt).Sample((cns, at, bytes, granted, version) =>
         {
-            using Machine machine = new(model =>
+            using NvmeMachine machine = new(model =>
             {
                 model.Granted = granted;
                 model.Version = version;
