@@ -20,8 +20,8 @@ public readonly unsafe partial struct SvmBackend : IBackend
     {
         internal static ulong MsrPermissions, IoPermissions;
         internal static uint Features, AsidCount, NextAsid, AsidGeneration;
-        /// <summary>Under QEMU's TCG the core compares priorities itself (docs/decisions/0005).</summary>
-        internal static bool ChecksTaskPriority;
+        /// <summary>Under QEMU's TCG, what docs/decisions/0005 lists.</summary>
+        internal static bool IsTcg;
     }
 
     private static SvmFeatures Features => new(Shared.Features);
@@ -56,7 +56,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         Shared.IoPermissions = CoreMemory.RequireContiguous(IoPermissionMap.Size >> 12);
         ulong hostSave = CoreMemory.RequireContiguous(1);
         SetExtendedComponents(CpuidPolicy.ExtendedComponents);
-        Shared.ChecksTaskPriority = Core.Preflight.IsEmulatedByTcg;
+        Shared.IsTcg = Core.Preflight.IsEmulatedByTcg;
         Shared.NextAsid = 1;
         Shared.AsidGeneration = 1;
 
@@ -116,7 +116,13 @@ public readonly unsafe partial struct SvmBackend : IBackend
     }
 
     public static void OpenInterruptWindow() => InterruptWindow();
-    public static void Idle() => IdleProcessor();
+
+    public static void Idle()
+    {
+        if (Shared.IsTcg)
+            PhysicalApic.Reassess();
+        IdleProcessor();
+    }
 
     /// <summary>An address space identifier that no stale translation is tagged with: a new one after every change of the second stage.</summary>
     // A new identifier is as good as a flush and needs no support for flushing by identifier; when they run out, one flush covers all.

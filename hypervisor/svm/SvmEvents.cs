@@ -162,7 +162,7 @@ public readonly unsafe partial struct SvmBackend
     {
         VmcbControlArea* control = &StateOf(vp)->Control;
         bool offered = vector != 0;
-        if (Shared.ChecksTaskPriority)
+        if (Shared.IsTcg)
         {
             // The emulator lets an equal priority through, and asserts when CR8 is written with an interrupt pending: it gets none
             // that the task priority holds back, and no write to CR8 while there is one.

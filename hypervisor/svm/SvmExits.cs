@@ -55,7 +55,7 @@ public readonly unsafe partial struct SvmBackend
                 vp->Count(VpExternalInterruptsCount);
                 OpenInterruptWindow();
                 // An interrupt offered before STI: the emulator forgets the shadow, so the HLT behind it is looked for (OfferInterrupt).
-                if (Shared.ChecksTaskPriority && (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
+                if (Shared.IsTcg && (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
                     vp->Work |= EntryWork.Interrupts;
                 break;
             default:
@@ -67,6 +67,8 @@ public readonly unsafe partial struct SvmBackend
         {
             vp = Scheduler<SvmBackend>.PrepareEntry(vp);
             PrepareAddressSpace(vp);
+            if (Shared.IsTcg)
+                PhysicalApic.Reassess();
         }
         else if (vp->SecondStageGeneration != vp->Partition->SecondStageGeneration)
             PrepareAddressSpace(vp);

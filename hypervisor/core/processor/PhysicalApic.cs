@@ -62,6 +62,9 @@ public static unsafe class PhysicalApic
             Write(ApicRegisters.InitialCount, deadline == ulong.MaxValue ? 0 : ticks);
     }
 
+    /// <summary>Has the APIC look whether it must interrupt. A real one needs no telling; an emulated one may have been forgotten by its processor.</summary>
+    public static void Reassess() => Write(ApicRegisters.TaskPriority, 0);
+
     public static void EndOfInterrupt() => Write(ApicRegisters.EOI, 0);
 
     /// <summary>An interrupt to this processor, which comes as soon as interrupts are open: a guest exits behind its next instruction.</summary>
