@@ -32,6 +32,8 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
         vp->Work |= EntryWork.Interrupts;
         if ((vp->SuspendReasons & SuspendReason.Halt) != 0)
             WakeIfInterruptible(vp);
+        else
+            Scheduler<TBackend>.EndGrace(vp);
     }
 
     public static void WakeIfInterruptible(VirtualProcessor* vp)

@@ -13,6 +13,8 @@ public unsafe struct LogicalProcessor
     public TimerQueue Timers;
     /// <summary>The scheduler's own deadline: the end of the running slice while others wait.</summary>
     public TimerEntry SliceTimer;
+    /// <summary>Somebody who was woken by a signal waits for the end of its sender's grace (<see cref="Scheduler{TBackend}.GrantGrace"/>).</summary>
+    public bool InGrace;
     public uint ApicId;
     /// <summary>Deadline that the physical timer is set to.</summary>
     public ulong ArmedDeadline;

@@ -6,6 +6,8 @@ namespace Lamina.Hypervisor.Core;
 public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
 {
     private const ulong SliceMicroseconds = 4000, WakeCreditMicroseconds = 4000;
+    /// <summary>How long the sender of a signal goes on before its receiver takes the processor from it (docs/decisions/0008).</summary>
+    private const ulong GraceMicroseconds = 50;
     /// <summary>The root answers for all guests: it runs when it wants to.</summary>
     public const uint RootWeight = 10000;
 
@@ -65,6 +67,34 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             running->Work |= EntryWork.Reschedule;
         else if (!processor->SliceTimer.IsArmed)
             ArmSlice(processor);
+    }
+
+    /// <summary>
+    /// A running virtual processor has just woken somebody by a signal: it goes on for a moment, unless it halts, so that what it does next
+    /// is found in the same turn. Any other interrupt for who waits ends the grace.
+    /// </summary>
+    public static void GrantGrace(VirtualProcessor* sender)
+    {
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        if (sender != processor->Running || !sender->IsRunnable)
+            return;
+        sender->Work &= ~EntryWork.Reschedule;
+        if (processor->InGrace)
+            return;
+        processor->InGrace = true;
+        ulong end = Instructions.RdTsc() + Clock.FromMicroseconds(GraceMicroseconds);
+        if (processor->SliceTimer.IsArmed && processor->SliceTimer.Deadline <= end)
+            return;
+        if (processor->Timers.Arm(&processor->SliceTimer, end))
+            Timers<TBackend>.Program(processor);
+    }
+
+    /// <summary>An interrupt has come for a virtual processor that may be waiting for the end of a grace.</summary>
+    public static void EndGrace(VirtualProcessor* vp)
+    {
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        if (processor->InGrace && vp != processor->Running)
+            processor->Running->Work |= EntryWork.Reschedule;
     }
 
     /// <summary>A virtual processor that goes away for good.</summary>
@@ -136,6 +166,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         if (vp->IsRunnable)
             processor->Queue.Enqueue(&vp->Scheduling);
         processor->Running = null;
+        processor->InGrace = false;
         SchedulerEntity* next = processor->Queue.Take();
         while (next == null)
         {
@@ -173,6 +204,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
     public static void SliceEnded(LogicalProcessor* processor)
     {
         VirtualProcessor* running = processor->Running;
+        processor->InGrace = false;
         if (running == null || processor->Queue.IsEmpty)
             return;
         Charge(processor, running);

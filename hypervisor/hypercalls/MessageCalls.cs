@@ -48,7 +48,13 @@ internal static unsafe class MessageCalls<TBackend> where TBackend : struct, IBa
         if (flag >= port->FlagCount)
             return HvStatus.HV_STATUS_INVALID_PARAMETER;
         VirtualProcessor* target = Ports.TargetOf(receiver, port);
-        return target == null ? HvStatus.HV_STATUS_INVALID_VP_INDEX : Messages<TBackend>.SignalEvent(target, port->Sint, port->BaseFlag + flag);
+        if (target == null)
+            return HvStatus.HV_STATUS_INVALID_VP_INDEX;
+        bool mayGoOn = (caller->Work & EntryWork.Reschedule) == 0;
+        status = Messages<TBackend>.SignalEvent(target, port->Sint, port->BaseFlag + flag);
+        if (mayGoOn && (caller->Work & EntryWork.Reschedule) != 0)
+            Scheduler<TBackend>.GrantGrace(caller);
+        return status;
     }
 
     /// <summary>From a connection of the caller's to the port at its other end.</summary>
