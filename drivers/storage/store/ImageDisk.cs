@@ -24,6 +24,8 @@ public unsafe partial struct ImageDisk
         public uint Tag;
         /// <summary>The request that it serves; null: it is one of closing.</summary>
         public BlockRequest* Owner;
+        /// <summary>The owner's data is written, and is now made stable.</summary>
+        public bool IsFlushing;
         public BlockRequest Parent;
         public ParentSegments Segments;
     }
@@ -171,8 +173,16 @@ public unsafe partial struct ImageDisk
     /// <summary>A request of the image has ended. Called by the image's queue.</summary>
     internal static void Finished(ImageDisk* disk, uint tag, ImageStatus status)
     {
-        BlockRequest* owner = disk->works[tag].Owner;
-        disk->works[tag].Owner = null;
+        Work* work = disk->works + tag;
+        BlockRequest* owner = work->Owner;
+        if (status == ImageStatus.Success && !work->IsFlushing && MustBeStable(owner))
+        {
+            work->IsFlushing = true;
+            disk->functions.TryStart(disk->engine, tag, ImageOperation.Flush, 0, 0);
+            return;
+        }
+        work->IsFlushing = false;
+        work->Owner = null;
         disk->free |= 1u << (int)tag;
         if (owner == null)
         {
@@ -183,6 +193,9 @@ public unsafe partial struct ImageDisk
         owner->Completed(owner);
         StartWaiting(disk);
     }
+
+    // Neither formats nor file systems pass such a wish on: what the data's place depends on must be stable as well, which a flush sees to.
+    private static bool MustBeStable(BlockRequest* owner) => owner != null && owner->Operation == BlockOperation.Write && owner->ForceUnitAccess;
 
     private BlockStatus StatusOf(ImageStatus status)
     {

@@ -26,14 +26,16 @@ public sealed unsafe class StoreTests : IDisposable
     private byte* _volume;
     private static ImageDisk* s_opened;
     private static ImageStatus s_status;
-    private static int s_answers, s_closed, s_completed;
+    private static int s_answers, s_closed, s_completed, s_flushes, s_flushesBefore;
+    private static delegate*<void*, uint, BlockRequest*, void> s_submit;
 
     public StoreTests()
     {
         StorageDrivers.Reset();
         ImageVolumes.Reset();
         _free = PhysicalMemory.FreePageCount;
-        s_answers = s_closed = s_completed = 0;
+        s_answers = s_closed = s_completed = s_flushes = 0;
+        s_flushesBefore = -1;
     }
 
     public void Dispose()
@@ -204,6 +206,51 @@ public sealed unsafe class StoreTests : IDisposable
             Perform(disk->Device, BlockOperation.Read, requests[i].Offset, data);
             Assert.All(data, b => Assert.Equal((byte)i, b));
         }
+        Close(disk);
+    }
+
+    private static void CountFlushes(void* context, uint queue, BlockRequest* request)
+    {
+        if (request->Operation == BlockOperation.Flush) s_flushes++;
+        s_submit(context, queue, request);
+    }
+
+    private static void CompletedAfterFlushes(BlockRequest* request) => s_flushesBefore = s_flushes;
+
+    /// <summary>One sector; whoever wants to look at the request has it returned.</summary>
+    private BlockRequest* Send(BlockDevice* device, BlockOperation operation, delegate*<BlockRequest*, void> completed, bool forced = false)
+    {
+        var segment = (BlockSegment*)Allocate(sizeof(BlockSegment));
+        var request = (BlockRequest*)Allocate(sizeof(BlockRequest));
+        *segment = new BlockSegment { Physical = (ulong)Allocate(4096), Length = 512 };
+        *request = new BlockRequest { Operation = operation, Length = 512, Segments = segment, SegmentCount = 1, ForceUnitAccess = forced, Completed = completed };
+        device->Submit(0, request);
+        device->Kick(0);
+        Executor.RunQueued();
+        return request;
+    }
+
+    /// <summary>The volume's disk has a cache; formats write what they need beside the data, so all of it is flushed.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_write_that_must_be_stable_is_flushed_before_it_completes(bool isFormat)
+    {
+        string source = Path(isFormat ? "f.vhdx" : "f.img");
+        if (isFormat) VhdxUnderTest.Create(VhdxType.Dynamic, 4 << 20, 1 << 20).Save(source);
+        else File.WriteAllBytes(source, new byte[65536]);
+        AddVolume("data", (System.IO.Path.GetFileName(source), source));
+        BlockDevice* below = StorageDrivers.Disks->At(0)->Device;
+        below->Limits.HasWriteCache = true;
+        s_submit = below->SubmitFunction;
+        below->SubmitFunction = &CountFlushes;
+        ImageDisk* disk = Open("data:/" + System.IO.Path.GetFileName(source));
+        Send(disk->Device, BlockOperation.Write, &CompletedAfterFlushes);
+        s_flushes = 0;
+        Assert.Equal(BlockStatus.Success, Send(disk->Device, BlockOperation.Write, &CompletedAfterFlushes)->Status);
+        Assert.Equal(0, s_flushesBefore);
+        Assert.Equal(BlockStatus.Success, Send(disk->Device, BlockOperation.Write, &CompletedAfterFlushes, forced: true)->Status);
+        Assert.True(s_flushesBefore > 0);
         Close(disk);
     }
 
