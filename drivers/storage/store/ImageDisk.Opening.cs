@@ -1,6 +1,7 @@
 // Opening an image: its file, its format, its metadata, its parent. Closing: everything durable, and as others expect it.
 using System;
 using System.Runtime.CompilerServices;
+using Lamina.Drivers.Bus;
 using Lamina.Drivers.Storage.Block;
 using Lamina.Drivers.Storage.FileSystems;
 using Lamina.Drivers.Storage.Images;
@@ -54,6 +55,7 @@ public unsafe partial struct ImageDisk
         disk->opener = new StepTask { Advance = &AdvanceOpenFile, Planner = disk, Finished = &OnFileOpened, Context = disk };
         disk->reader.Task.Finished = &OnReaderFinished;
         disk->reader.Task.Context = disk;
+        disk->ending = new WorkItem { Handler = &OnEnding, Context = disk };
         volume->OpenFiles++;
         volume->Runner.Start(&disk->opener);
         return true;
@@ -91,10 +93,10 @@ public unsafe partial struct ImageDisk
             switch (step.Kind)
             {
                 case StepKind.Finished:
-                    if (step.Status != ImageStatus.Success) Fail(disk, step.Status);
+                    if (disk->stage == Stage.ClosingFile) EndLater(disk);   // nobody could do anything about a failure
+                    else if (step.Status != ImageStatus.Success) Fail(disk, step.Status);
                     else if (disk->stage == Stage.Probe && disk->TryBeginImage()) continue;
                     else if (disk->stage == Stage.Image) FindParent(disk);
-                    else if (disk->stage == Stage.ClosingFile) FinishClose(disk);
                     else if (disk->stage == Stage.Probe) Fail(disk, ImageStatus.NoMemory);
                     return;
                 case StepKind.NeedMemory:
@@ -262,14 +264,14 @@ public unsafe partial struct ImageDisk
         disk->Abandon();
     }
 
-    /// <summary>Begins to close; no request is in flight. <paramref name="closed"/> is called when the disk is gone, perhaps from within this call.</summary>
+    /// <summary>Begins to close; no request is in flight. <paramref name="closed"/> is called when the disk is gone, not from within this call.</summary>
     public static void BeginClose(ImageDisk* disk, delegate*<void*, void> closed, void* context)
     {
         disk->closed = closed;
         disk->context = context;
         if (!disk->isWritable)
         {
-            disk->Abandon();
+            EndLater(disk);
             return;
         }
         disk->stage = Stage.ClosingImage;
@@ -287,7 +289,10 @@ public unsafe partial struct ImageDisk
         fixed (ImageDisk* self = &this) FileTask.Begin(&self->reader, &volume->Runner, &self->file, in flush, null, 0);
     }
 
-    private static void FinishClose(ImageDisk* disk) => disk->Abandon();
+    // A completion may be what has it closed, and the disk is at work further up then: its memory goes when that is over.
+    private static void EndLater(ImageDisk* disk) => disk->host->Queue(&disk->ending);
+
+    private static void OnEnding(void* context) => ((ImageDisk*)context)->Abandon();
 
     /// <summary>Lets go of file, parent and memory, in this order, and tells whoever waits for it.</summary>
     private void Abandon()

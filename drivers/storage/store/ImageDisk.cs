@@ -1,6 +1,7 @@
 // An open image as a block device: requests become the image's, their steps the file's, and those the volume's.
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using Lamina.Drivers.Bus;
 using Lamina.Drivers.Storage.Block;
 using Lamina.Drivers.Storage.FileSystems;
 using Lamina.Drivers.Storage.Images;
@@ -60,6 +61,7 @@ public unsafe partial struct ImageDisk
     private byte* workspace;
     private ImageProbe probe;
     private FileTask reader;            // of steps that belong to no request
+    private WorkItem ending;
     private delegate*<void*, ImageDisk*, ImageStatus, void> opened;
     private delegate*<void*, void> closed;
     private void* context;

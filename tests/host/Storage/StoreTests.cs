@@ -26,7 +26,7 @@ public sealed unsafe class StoreTests : IDisposable
     private byte* _volume;
     private static ImageDisk* s_opened;
     private static ImageStatus s_status;
-    private static int s_answers, s_closed, s_completed, s_flushes, s_flushesBefore;
+    private static int s_answers, s_closed, s_completed, s_flushes, s_flushesBefore, s_closedWithin;
     private static delegate*<void*, uint, BlockRequest*, void> s_submit;
 
     public StoreTests()
@@ -35,7 +35,7 @@ public sealed unsafe class StoreTests : IDisposable
         ImageVolumes.Reset();
         _free = PhysicalMemory.FreePageCount;
         s_answers = s_closed = s_completed = s_flushes = 0;
-        s_flushesBefore = -1;
+        s_flushesBefore = s_closedWithin = -1;
     }
 
     public void Dispose()
@@ -217,6 +217,12 @@ public sealed unsafe class StoreTests : IDisposable
 
     private static void CompletedAfterFlushes(BlockRequest* request) => s_flushesBefore = s_flushes;
 
+    private static void CloseWithin(BlockRequest* request)
+    {
+        ImageDisk.BeginClose(s_opened, &Closed, null);
+        s_closedWithin = s_closed;
+    }
+
     /// <summary>One sector; whoever wants to look at the request has it returned.</summary>
     private BlockRequest* Send(BlockDevice* device, BlockOperation operation, delegate*<BlockRequest*, void> completed, bool forced = false)
     {
@@ -252,6 +258,21 @@ public sealed unsafe class StoreTests : IDisposable
         Assert.Equal(BlockStatus.Success, Send(disk->Device, BlockOperation.Write, &CompletedAfterFlushes, forced: true)->Status);
         Assert.True(s_flushesBefore > 0);
         Close(disk);
+    }
+
+    /// <summary>The last request of a disk that was taken away has just ended: whoever is told closes it, and the disk is at work further up.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_disk_that_is_closed_within_a_completion_stays_until_that_is_over(bool writable)
+    {
+        string file = Path("f.img");
+        File.WriteAllBytes(file, new byte[65536]);
+        AddVolume("data", ("f.img", file));
+        ImageDisk* disk = Open("data:/f.img", writable);
+        Send(disk->Device, BlockOperation.Read, &CloseWithin);
+        Assert.Equal(0, s_closedWithin);
+        Assert.Equal(1, s_closed);
     }
 
     [Fact]

@@ -43,7 +43,6 @@ public unsafe struct VmDisks
     public const int Capacity = 16;
 
     private DiskSlots _disks;
-    private bool _isClosing;
 
     [InlineArray(Capacity)] private struct DiskSlots { private VmDisk _first; }
 
@@ -202,14 +201,12 @@ public unsafe struct VmDisks
         disk->Image = null;
         if (vm->State == VmState.Starting) VmWorker.OnDiskOpened(vm);
         else if (vm->State != VmState.Stopping) Tell(vm, disk->Lun, " removed"u8);
-        else if (!vm->Machine->Disks._isClosing) VmWorker.OnMemoryReleased(vm);
+        else VmWorker.OnMemoryReleased(vm);
     }
 
     /// <summary>At the VM's end, its bus closed, so that nothing is in flight. False: images are still being opened or closed.</summary>
     internal static bool TryCloseAll(Vm* vm)
     {
-        // What ends within these calls must not end the VM under this loop.
-        vm->Machine->Disks._isClosing = true;
         for (int lun = 0; lun < Capacity; lun++)
         {
             VmDisk* disk = vm->Machine->Disks[lun];
@@ -217,7 +214,6 @@ public unsafe struct VmDisks
             VmStorage.TryDetach(vm, lun);
             BeginClose(disk);
         }
-        vm->Machine->Disks._isClosing = false;
         return !IsAnyPending(vm);
     }
 
