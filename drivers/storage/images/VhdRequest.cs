@@ -52,7 +52,7 @@ public unsafe struct VhdRequest : IImageRequest<VhdImage>
 
     public BlockStep Advance(bool success)
     {
-        if (!success) return Finish(ImageStatus.InputOutputError);
+        if (!success) return Failed();
         fixed (byte* bitmap = bits)
             switch (state)
             {
@@ -140,7 +140,6 @@ public unsafe struct VhdRequest : IImageRequest<VhdImage>
         if (allocatedAt + blockInFile + VhdFooter.Bytes < zeroUntil) allocatedAt = image->TailFooterDamaged ? zeroUntil : zeroUntil - VhdFooter.Bytes;
         ulong end = allocatedAt + blockInFile;
         if (end / 512 >= VhdImage.Unallocated) return Finish(ImageStatus.OutOfRange);
-        // Not taken back on failure: what was written of the block stays unused.
         image->AllocationEnd = end;
         image->ContentEnd = Math.Max(zeroUntil, end + VhdFooter.Bytes);
         return Then(State.AllocateFooter, BlockStep.Metadata(StepKind.Write, end, image->Footer, VhdFooter.Bytes));
@@ -217,6 +216,16 @@ public unsafe struct VhdRequest : IImageRequest<VhdImage>
         Release();
         position += chunk;
         return Next(bitmap);
+    }
+
+    /// <summary>
+    /// As long as no table can name a new block, its place is the next one's: a guest that tries again and again on a full volume must
+    /// not move the end away for good. Its table entry may be on the disk from when it is written on.
+    /// </summary>
+    private BlockStep Failed()
+    {
+        if (state is >= State.AllocateFooter and <= State.AllocateFlush) image->AllocationEnd = allocatedAt;
+        return Finish(ImageStatus.InputOutputError);
     }
 
     private BlockStep Finish(ImageStatus status)

@@ -18,6 +18,9 @@ public sealed class SparseFile
     /// <summary>Every write (null: a flush) since the start, when not null.</summary>
     public List<(long Offset, byte[] Data)?> Log;
 
+    /// <summary>Writes beyond fail: the volume is full.</summary>
+    public ulong Room = ulong.MaxValue;
+
     /// <summary>Fails the write or read when it returns true.</summary>
     public Func<StepKind, bool> Fail = _ => false;
 
@@ -80,7 +83,7 @@ public sealed class SparseFile
     /// <summary>Performs one step of metadata or data; false if it failed, be it by <see cref="Fail"/> or by reading beyond the end.</summary>
     public unsafe bool Perform(in BlockStep step, Span<byte> data)
     {
-        if (Fail(step.Kind)) return false;
+        if (Fail(step.Kind) || (step.Kind is StepKind.Write or StepKind.WriteZeros && step.Offset + step.Length > Math.Max(Room, (ulong)Length))) return false;
         Span<byte> memory = step.Buffer != null ? new(step.Buffer, (int)step.Length)
             : step.Kind is StepKind.Read or StepKind.Write or StepKind.ZeroData or StepKind.ReadParent ? data.Slice((int)step.DataOffset, (int)step.Length) : default;
         switch (step.Kind)

@@ -89,6 +89,32 @@ public class VhdTests
         Assert.Equal(writes[0].Item2, third.Read(0, writes[0].Item2.Length));
     }
 
+    /// <summary>A guest may try for ever: as soon as there is room for one block, it has it.</summary>
+    [Theory]
+    [InlineData(VhdType.Dynamic)]
+    [InlineData(VhdType.Differencing)]
+    public void WritesThatFindNoRoomUseNoneUp(VhdType type)
+    {
+        const uint block = 2 * MiB, inFile = block + 512;
+        using VhdUnderTest parent = VhdUnderTest.Opened(VhdUnderTest.Create(VhdType.Dynamic, 64 * MiB));
+        SparseFile file = VhdUnderTest.Create(type, 64 * MiB, block, type == VhdType.Differencing ? parent : null);
+        byte[] first = Pattern(new(1), 4096), second = Pattern(new(2), 4096);
+        using (VhdUnderTest image = VhdUnderTest.Opened(file, parent))
+        {
+            Assert.Equal(ImageStatus.Success, image.Write(0, first));
+            file.Room = (ulong)file.Length + 1024;
+            for (int i = 0; i < 10; i++) Assert.Equal(ImageStatus.InputOutputError, image.Write(10 * block, second));
+            file.Room = (ulong)file.Length + inFile;
+            Assert.Equal(ImageStatus.Success, image.Write(10 * block, second));
+            Assert.Equal(ImageStatus.Success, image.Flush());
+        }
+        using VhdUnderTest again = VhdUnderTest.Opened(file, parent);
+        Assert.False(again.Image.TailFooterDamaged);
+        Assert.Equal(first, again.Read(0, first.Length));
+        Assert.Equal(second, again.Read(10 * block, second.Length));
+        Assert.Equal(new byte[4096], again.Read(10 * block + 8192, 4096));
+    }
+
     [Theory]
     [InlineData(4096u)]
     [InlineData(512u << 10)]
