@@ -239,7 +239,8 @@ internal unsafe struct VhdxCommit
         *Header = new()
         {
             Signature = VhdxLogEntryHeader.SignatureValue, EntryLength = EntryBytes, Tail = position, SequenceNumber = sequence, DescriptorCount = pageCount + zeroCount,
-            LogGuid = logGuid, FlushedFileOffset = stableEnd & ~(VhdxLayout.MiB - 1UL), LastFileOffset = image->Space.End,
+            // What is claimed may lie further: a block that is still to be written, or that has found no room, which whoever replays would not find either.
+            LogGuid = logGuid, FlushedFileOffset = stableEnd & ~(VhdxLayout.MiB - 1UL), LastFileOffset = (image->ExtendedEnd + VhdxLayout.MiB - 1) & ~(VhdxLayout.MiB - 1UL),
         };
         VhdxLogDescriptor* descriptor = Descriptors;
         for (uint i = 0; i < zeroCount; i++)

@@ -31,9 +31,6 @@ internal unsafe struct VhdxSpace
         doubtful = next + Words;
     }
 
-    /// <summary>Where what is in use ends; bytes.</summary>
-    public ulong End { get; private set; }
-
     /// <summary>There will be more room once others have finished.</summary>
     public readonly bool IsDraining => isDraining;
 
@@ -57,7 +54,6 @@ internal unsafe struct VhdxSpace
         for (ulong i = first; i < first + count; i++)
             if (IsUsed(i)) return false;
         Set(used, offset, length);
-        if ((first + count) * VhdxLayout.MiB > End) End = (first + count) * VhdxLayout.MiB;
         return true;
     }
 

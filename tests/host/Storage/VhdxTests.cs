@@ -321,6 +321,25 @@ public class VhdxTests
         }
     }
 
+    /// <summary>A block that found no room must not be missed when power fails after that: the image is opened on the volume as it is.</summary>
+    [Fact]
+    public void OnAFullVolumeTheLogAsksForNoMoreRoom()
+    {
+        SparseFile file = VhdxUnderTest.Create(VhdxType.Dynamic, 64 * MiB, 8 * MiB);
+        byte[] data = Pattern(new(1), 4096);
+        using (VhdxUnderTest image = VhdxUnderTest.Opened(file))
+        {
+            Assert.Equal(ImageStatus.Success, image.Write(0, data));
+            Assert.Equal(ImageStatus.Success, image.Write(8 * MiB, data));
+            file.Room = (ulong)file.Length;
+            Assert.Equal(ImageStatus.InputOutputError, image.Write(16 * MiB, data));
+            Assert.Equal(ImageStatus.Success, image.Run(ImageOperation.WriteZeros, 0, new byte[8 * MiB]));
+        }
+        using VhdxUnderTest again = new(file);
+        Assert.Equal(ImageStatus.Success, again.Open());
+        Assert.Equal(data, again.Read(8 * MiB, data.Length));
+    }
+
     /// <summary>An entry of the log that failed may be there all the same: what came after it counts.</summary>
     [Theory]
     [InlineData(true)]
