@@ -238,7 +238,8 @@ public unsafe struct VhdxImage
     private BlockStep ReadItem() =>
         Read(State.MetadataItem, Regions.Metadata.Offset + metadata.Offset(item) / 512 * 512, staging, metadata.Offset(item) / 512 * 512 + ItemReadBytes <= Regions.Metadata.Length ? ItemReadBytes : 512);
 
-    private readonly ulong SpaceCapacity => (ContentEnd + VhdxLayout.MiB - 1) / VhdxLayout.MiB + (ulong)BlockCount * (BlockBytes / VhdxLayout.MiB) + (HasParent ? BlockCount / chunkRatio + 1 : 0);
+    // A sector bitmap block may come to lie where a block was, whose room is then too small for another block.
+    private readonly ulong SpaceCapacity => (ContentEnd + VhdxLayout.MiB - 1) / VhdxLayout.MiB + ((ulong)BlockCount + (HasParent ? BlockCount / chunkRatio + 1 : 0)) * (BlockBytes / VhdxLayout.MiB);
 
     private BlockStep AskForMemory()
     {

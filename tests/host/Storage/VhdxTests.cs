@@ -340,6 +340,22 @@ public class VhdxTests
         Assert.Equal(data, again.Read(8 * MiB, data.Length));
     }
 
+    /// <summary>However blocks are given up in between, the last one finds room: bitmaps come to lie where blocks were.</summary>
+    [Fact]
+    public void BitmapsInPlacesOfBlocksTakeNoRoomFromOthers()
+    {
+        const uint block = 32 * MiB;
+        const ulong perBitmap = 4UL << 30, size = 2 * perBitmap;
+        using VhdxUnderTest parent = VhdxUnderTest.Opened(VhdxUnderTest.Create(VhdxType.Dynamic, size, block));
+        using VhdxUnderTest image = VhdxUnderTest.Opened(VhdxUnderTest.Create(VhdxType.Differencing, size, block, 0, parent), parent);
+        byte[] data = Pattern(new(1), 512);
+        for (ulong at = 0; at < perBitmap; at += block) Assert.Equal(ImageStatus.Success, image.Write(at, data));
+        Assert.Equal(ImageStatus.Success, image.Run(ImageOperation.Discard, 5 * block, new byte[block]));
+        for (ulong at = perBitmap; at < size; at += block) Assert.Equal(ImageStatus.Success, image.Write(at, data));
+        Assert.Equal(ImageStatus.Success, image.Write(5 * block, data));
+        for (ulong at = 0; at < size; at += block) Assert.Equal(data, image.Read(at, data.Length));
+    }
+
     /// <summary>An entry of the log that failed may be there all the same: what came after it counts.</summary>
     [Theory]
     [InlineData(true)]
