@@ -6,16 +6,12 @@ namespace Lamina.Hypervisor.Core;
 
 public static unsafe class HostInterrupts<TBackend> where TBackend : struct, IBackend
 {
-    private const ulong NonMaskable = 2;
-
     public static void Handle(InterruptFrame* frame)
     {
         ulong vector = frame->Vector;
         if (vector < 32)
         {
-            // An NMI says nothing about the core's own state: firmware and watchdogs send them, and no guest is meant.
-            if (vector != NonMaskable)
-                Panic.Stop(frame);
+            Panic.Stop(frame);
             return;
         }
         if (vector == PhysicalApic.SpuriousVector)

@@ -17,8 +17,14 @@ public unsafe interface IBackend
     /// <summary>Switches this logical processor into the mode in which guests can be entered. Interrupts are closed from here on.</summary>
     static abstract void InitializeProcessor();
 
+    /// <summary>How many pages of the account a virtual processor's hardware state takes.</summary>
+    static abstract uint PagesPerVp { get; }
+
     /// <summary>Gives a new virtual processor its hardware state, reset as the architecture says. Pages come from the partition's account.</summary>
     static abstract HvStatus InitializeVp(VirtualProcessor* vp);
+
+    /// <summary>Takes the hardware state back from the processor, which may hold parts of it, and returns its pages to the account.</summary>
+    static abstract void DestroyVp(VirtualProcessor* vp);
 
     /// <summary>Enters <paramref name="first"/> and from then on whatever the scheduler says. Does not return.</summary>
     static abstract void Run(VirtualProcessor* first);

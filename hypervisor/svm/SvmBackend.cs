@@ -79,6 +79,9 @@ public readonly unsafe partial struct SvmBackend : IBackend
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vmcb* StateOf(VirtualProcessor* vp) => (Vmcb*)vp->BackendState;
 
+    /// <summary>The VMCB.</summary>
+    public static uint PagesPerVp => 1;
+
     public static HvStatus InitializeVp(VirtualProcessor* vp)
     {
         if (!vp->Partition->Account.TryTake(out ulong page))
@@ -107,6 +110,9 @@ public readonly unsafe partial struct SvmBackend : IBackend
         UpdateExceptionIntercepts(vp);
         return HvStatus.HV_STATUS_SUCCESS;
     }
+
+    // The processor keeps nothing of a VMCB that it is not told to trust (clean bits are not used).
+    public static void DestroyVp(VirtualProcessor* vp) => vp->Partition->Account.Add(vp->BackendStatePhysical);
 
     public static void Run(VirtualProcessor* first)
     {
