@@ -63,6 +63,15 @@ public static unsafe class BootConsole
         }
     }
 
+    /// <summary>Waits until all lines have left, before somebody else takes the port over.</summary>
+    public static void Drain()
+    {
+        if (serial)
+        {
+            SerialPort.Drain();
+        }
+    }
+
     /// <summary>A violated check inside this image (bounds, overflow): says so and stops. The codes are corelib's ThrowHelpers'.</summary>
     [RuntimeExport("lamina_fail_fast")]
     private static void FailFast(ulong reason)

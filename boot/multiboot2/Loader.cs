@@ -223,6 +223,7 @@ public unsafe struct Loader
         line.Text("boot: "u8).Decimal(handover.ModuleCount).Text(handover.ModuleCount == 1 ? " module"u8 : " modules"u8)
             .Text("; entering the core at "u8).Hex(core.ImageBase + core.AddressOfEntryPoint);
         BootConsole.WriteLine(ref line);
+        BootConsole.Drain();
         EmbeddedImages.EnterCore(tables, (ulong)page, core.ImageBase + core.AddressOfEntryPoint, stack + StackBytes,
             TransitionalTables.HasNoExecute() ? 1u : 0);
     }

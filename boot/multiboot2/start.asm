@@ -11,9 +11,11 @@ TAG_END              equ 0
 TAG_INFORMATION      equ 1
 TAG_ADDRESS          equ 2
 TAG_ENTRY_ADDRESS    equ 3
+TAG_CONSOLE_FLAGS    equ 4
 TAG_FRAMEBUFFER      equ 5
 TAG_MODULE_ALIGNMENT equ 6
 OPTIONAL             equ 1
+EGA_TEXT_SUPPORTED   equ 2
 INFORMATION_MODULES  equ 3
 INFORMATION_MEMORY_MAP equ 6
 
@@ -50,7 +52,12 @@ align 8
     dd 12
     dd multiboot2_entry32
 align 8
-.framebuffer:                                  ; a screen is welcome, not required
+.console:                                      ; a loader told to leave the screen in text mode may
+    dw TAG_CONSOLE_FLAGS, 0
+    dd 12
+    dd EGA_TEXT_SUPPORTED
+align 8
+.framebuffer:                                  ; a framebuffer is welcome, not required
     dw TAG_FRAMEBUFFER, OPTIONAL
     dd 20
     dd 1024, 768, 32

@@ -156,6 +156,7 @@ public unsafe struct Loader
             BootConsole.Stop("boot: stopped: ExitBootServices failed: expected success with a fresh map key"u8);
         }
         departure.Finish(ref handover);
+        BootConsole.Drain();
         EmbeddedImages.EnterCore(tables, departure.HandoverPhysical, core.ImageBase + core.AddressOfEntryPoint, stackTop,
             TransitionalTables.HasNoExecute() ? 1u : 0);
     }

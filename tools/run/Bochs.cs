@@ -56,7 +56,8 @@ public sealed partial class Bochs : IEmulator
 
     public async Task PrepareAsync(BootFiles files)
     {
-        await GrubDisc.WriteAsync(Disc, files);
+        // Its windowless display draws no 32-bit modes, and GRUB crashes setting an 8-bit one there.
+        await GrubDisc.WriteAsync(Disc, files, GrubScreen.Text);
         await File.WriteAllTextAsync(DebuggerFile, "c\n");
         await File.WriteAllLinesAsync(ConfigurationFile, Configuration());
     }
@@ -76,7 +77,7 @@ public sealed partial class Bochs : IEmulator
             $"vgaromimage: file={DataFolder}/VGABIOS-lgpl-latest",
             $"cpu: model={Model(options.Cpu)}, count={options.Processors}, ips={InstructionsPerSecond}, reset_on_triple_fault={(options.EndOnReset ? 0 : 1)}",
             $"memory: guest={memory}, host={memory}",
-            "pci: enabled=1, chipset=i440fx",
+            "pci: enabled=1, chipset=i440fx, slot1=pcivga",
             "vga: extension=vbe",
             "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
             $"ata0-master: type=cdrom, path=\"{Disc}\", status=inserted",
@@ -92,7 +93,7 @@ public sealed partial class Bochs : IEmulator
 
     public async Task<Com1> ConnectAsync(Process process)
     {
-        process.BeginOutputReadLine(); // its own lines are in its log
+        process.BeginOutputReadLine(); // drained; what it says is in its log
         using var ended = new CancellationTokenSource();
         Task exit = process.WaitForExitAsync(ended.Token);
         Task<TcpClient> accepted = listener.AcceptTcpClientAsync(ended.Token).AsTask();
@@ -108,6 +109,9 @@ public sealed partial class Bochs : IEmulator
         NetworkStream stream = client.GetStream();
         return new Com1(stream, stream);
     }
+
+    // It says on standard error what it loads; a fault is in its log too.
+    public bool IsComplaint(string line) => false;
 
     public string Fault => File.Exists(Log) ? FaultIn(File.ReadAllText(Log)) : null;
 
@@ -134,6 +138,6 @@ public sealed partial class Bochs : IEmulator
     [GeneratedRegex(@"^(\d{1,6})([MmGg]?)$")]
     private static partial Regex Size();
 
-    [GeneratedRegex(@">>PANIC<<(?<what>.*)|^\d+p\[[^\]]*\](?<what>.*)", RegexOptions.Multiline)]
+    [GeneratedRegex(@">>PANIC<< (?<what>.*)")]
     private static partial Regex Panic();
 }

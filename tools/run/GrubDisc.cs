@@ -15,14 +15,15 @@ public static class GrubDisc
     /// <summary>What GRUB needs to find the files, to load them and to say on COM1 what went wrong.</summary>
     private static readonly string[] Modules = ["biosdisk", "iso9660", "normal", "multiboot2", "serial", "terminal", "vbe", "vga"];
 
-    public static async Task WriteAsync(string disc, BootFiles files)
+    /// <param name="screen">What GRUB leaves on the screen.</param>
+    public static async Task WriteAsync(string disc, BootFiles files, GrubScreen screen)
     {
         string root = Directory.CreateTempSubdirectory("lamina-disc-").FullName;
         try
         {
             string core = Path.Combine(root, "eltorito.img"), configuration = Path.Combine(root, "grub.cfg");
             await ChildProcess.RequireAsync("grub-mkimage", ["-O", "i386-pc-eltorito", "-p", "/boot/grub", "-o", core, .. Modules]);
-            await File.WriteAllTextAsync(configuration, GrubConfiguration.Text("/" + Kernel, files));
+            await File.WriteAllTextAsync(configuration, GrubConfiguration.Text("/" + Kernel, files, screen));
             var content = new Dictionary<string, string>(files.Beside)
             {
                 [Kernel] = files.Multiboot2, ["boot/grub/grub.cfg"] = configuration, ["boot/grub/eltorito.img"] = core,
@@ -43,17 +44,23 @@ public static class GrubDisc
     private static string Escape(string path) => path.Replace("\\", "\\\\").Replace("=", "\\=");
 }
 
+/// <summary>What GRUB leaves on the screen: the framebuffer that lamina.mb2 asks for, or text.</summary>
+public enum GrubScreen { Framebuffer, Text }
+
 /// <summary>grub.cfg.</summary>
 public static class GrubConfiguration
 {
     /// <param name="kernel">Path of lamina.mb2 on the medium.</param>
-    public static string Text(string kernel, BootFiles files)
+    public static string Text(string kernel, BootFiles files, GrubScreen screen)
     {
         var text = new StringBuilder();
         text.Append("serial --unit=0 --speed=115200\nterminal_output console serial\n");
         text.Append($"multiboot2 {Quote(kernel)}\n");
         foreach (string name in files.Files.Keys)
             text.Append($"module2 {Quote("/lamina/" + name.TrimStart('/'))} {Quote(name)}\n");
+        // The kernel's wish has been taken down by now, so this overrides it.
+        if (screen == GrubScreen.Text)
+            text.Append("set gfxpayload=text\n");
         return text.Append("boot\n").ToString();
     }
 

@@ -23,6 +23,9 @@ public interface IEmulator : IDisposable
     /// <summary>What stopped the machine from inside the emulator, in one line; null: nothing did. Asked once the process has ended.</summary>
     string Fault { get; }
 
+    /// <summary>Whether a line of its standard error is for the user to read.</summary>
+    bool IsComplaint(string line);
+
     /// <summary>Sends one control command.</summary>
     /// <returns>The answer as JSON; one with "error" in it is a refusal.</returns>
     Task<string> ControlAsync(string command, JsonNode arguments);

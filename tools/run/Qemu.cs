@@ -19,6 +19,7 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
     public string Program => "qemu-system-x86_64";
     public IReadOnlyList<string> Arguments { get; } = CommandLine(options, folder);
     public string Fault => null;
+    public bool IsComplaint(string line) => true;
 
     public async Task PrepareAsync(BootFiles files)
     {
@@ -26,7 +27,7 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
             return;
         if (Emulators.IsBios(options))
         {
-            await GrubDisc.WriteAsync(Disc(folder), files);
+            await GrubDisc.WriteAsync(Disc(folder), files, GrubScreen.Framebuffer);
             return;
         }
         await FatVolume.WriteAsync(Volume(folder), files.UefiVolume);

@@ -76,7 +76,7 @@ public sealed class RunningMachine : IAsyncDisposable
         process = Process.Start(start);
         if (!OperatingSystem.IsWindows())
             guards.Add(StartGuard(process.Id, folder));
-        process.ErrorDataReceived += (_, e) => { if (e.Data != null) lock (complaints) complaints.AppendLine(e.Data); };
+        process.ErrorDataReceived += (_, e) => { if (e.Data != null && emulator.IsComplaint(e.Data)) lock (complaints) complaints.AppendLine(e.Data); };
         process.BeginErrorReadLine();
     }
 
