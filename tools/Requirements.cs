@@ -27,12 +27,29 @@ public static class Requirements
         Requirement.Program("llvm-symbolizer", "llvm"),
     ];
 
-    public static readonly Requirement[] Run =
+    public static readonly Requirement[] Qemu = [Requirement.Program("qemu-system-x86_64", "qemu-system-x86")];
+
+    /// <summary>To start from UEFI.</summary>
+    public static readonly Requirement[] Uefi =
     [
-        Requirement.Program("qemu-system-x86_64", "qemu-system-x86"),
         new("ovmf", () => Lamina.Tools.Run.Firmware.Find() != null),
         Requirement.Program("mformat", "mtools"),
         Requirement.Program("mcopy", "mtools"),
+    ];
+
+    /// <summary>To start from a BIOS.</summary>
+    public static readonly Requirement[] Grub =
+    [
+        Requirement.Program("grub-mkimage", "grub-common"),
+        new("grub-pc-bin", () => Directory.Exists("/usr/lib/grub/i386-pc")),
+        Requirement.Program("xorriso", "xorriso"),
+    ];
+
+    public static readonly Requirement[] Bochs =
+    [
+        Requirement.Program("bochs", "bochs"),
+        new("bochsbios", () => File.Exists("/usr/share/bochs/BIOS-bochs-latest")),
+        new("vgabios", () => File.Exists("/usr/share/bochs/VGABIOS-lgpl-latest")),
     ];
 
     /// <summary>For disks of a machine: overlays, partition tables, checks.</summary>

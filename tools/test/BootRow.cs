@@ -51,7 +51,12 @@ public sealed record BootRow
     public string Name { get; init; }
     /// <summary>What it shows, for the reader.</summary>
     public string About { get; init; }
+    /// <summary>amd, intel, or a processor model of the emulator.</summary>
     public string Cpu { get; init; } = "amd";
+    /// <summary>qemu or bochs; default: the one that emulates the vendor.</summary>
+    public string Emulator { get; init; }
+    /// <summary>uefi, or bios: GRUB and lamina.mb2. Default: uefi in QEMU, bios in Bochs.</summary>
+    public string Firmware { get; init; }
     public int Smp { get; init; } = 1;
     public string Memory { get; init; } = "2G";
     public string[] Args { get; init; } = [];
@@ -81,6 +86,15 @@ public sealed record BootRow
     public AfterCheck[] After { get; init; } = [];
     /// <summary>Says why this row is not run; it then counts as skipped.</summary>
     public string Skip { get; init; }
+
+    /// <summary>The emulator as run's --accel names it.</summary>
+    [JsonIgnore] public string Accel => Emulator switch
+    {
+        null => "auto",
+        "qemu" => Cpu == "intel" ? "tcg" : "auto",
+        "bochs" => "bochs",
+        _ => throw new Failure($"emulator {Emulator}: there are qemu and bochs"),
+    };
 
     /// <summary>Folder of the row's file.</summary>
     [JsonIgnore] public string Folder { get; init; }

@@ -21,7 +21,7 @@ public static class TestVerb
     public static async Task<int> RunAsync(Workspace workspace, string filter)
     {
         // All at once and first: rows run side by side, and only one may install.
-        await Requirements.EnsureAsync(Requirements.Build, Requirements.Run, Requirements.Disks, Requirements.Guest, Requirements.RootDisk, Requirements.Judges);
+        await Requirements.EnsureAsync(Requirements.Build, Requirements.Qemu, Requirements.Uefi, Requirements.Grub, Requirements.Bochs, Requirements.Disks, Requirements.Guest, Requirements.RootDisk, Requirements.Judges);
         var tally = new Tally();
         List<BootRow> rows = BootRow.ReadAll(Path.Combine(workspace.Root, "tests", "boot"))
             .Where(r => filter == null || ("boot/" + r.Name).Contains(filter, StringComparison.OrdinalIgnoreCase)).ToList();
