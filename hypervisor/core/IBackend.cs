@@ -61,6 +61,7 @@ public unsafe interface IBackend
     static abstract HvStatus GetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value);
 
     /// <summary>The opposite; values that the processor would refuse at entry are refused here, so that an entry cannot fail by them.</summary>
+    /// A new RIP ends the interrupt shadow: the parent has carried out the instruction that was in it.
     static abstract HvStatus SetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value);
 
     /// <summary>RIP goes behind the instruction that exited; the interrupt shadow ends.</summary>

@@ -249,6 +249,8 @@ public readonly unsafe partial struct SvmBackend
         };
         if (name == HvX64RegisterPat)
             vp->Pat = number;
+        if (name == HvX64RegisterRip)
+            StateOf(vp)->Control.InterruptShadow &= ~InterruptState.INTERRUPT_SHADOW;
         return HvStatus.HV_STATUS_SUCCESS;
     }
 

@@ -131,6 +131,9 @@ public readonly unsafe partial struct VmxBackend
                 // Caches are coherent and the guest drives no device that is not: nothing need be written back for it.
                 CompleteInstruction(vp);
                 break;
+            case VmxExitReason.VmxPreemptionTimerExpired:
+                OpenInterruptWindow();
+                break;
             case VmxExitReason.InitSignal:
             case VmxExitReason.StartupIpi:
                 break;
@@ -162,7 +165,7 @@ public readonly unsafe partial struct VmxBackend
     {
         VmxExitReason.ControlRegisterAccesses => VpControlRegisterAccessesCount,
         VmxExitReason.InterruptWindow or VmxExitReason.TprBelowThreshold => VpPendingInterruptsCount,
-        VmxExitReason.InitSignal => VpExternalInterruptsCount,
+        VmxExitReason.InitSignal or VmxExitReason.VmxPreemptionTimerExpired => VpExternalInterruptsCount,
         VmxExitReason.MONITOR or VmxExitReason.MWAIT => VpMwaitInstructionsCount,
         _ => VpOtherInterceptsCount,
     };
@@ -236,15 +239,20 @@ public readonly unsafe partial struct VmxBackend
 
     public static void CompleteInstruction(VirtualProcessor* vp) => SetRip(vp, Read(vp, CachedField.Rip) + Read(vp, CachedField.InstructionLength));
 
+    private static void EndShadow(VirtualProcessor* vp)
+    {
+        ulong interruptibility = Read(vp, CachedField.Interruptibility);
+        if ((interruptibility & InterruptibilityState.Shadow) != 0)
+            Write(vp, CachedField.Interruptibility, interruptibility & ~(ulong)InterruptibilityState.Shadow);
+    }
+
     public static void SetRip(VirtualProcessor* vp, ulong next)
     {
         // Only 64-bit code has upper halves, and only at 4 GiB does a lower one change into an upper.
         if ((next ^ Read(vp, CachedField.Rip)) >> 32 != 0 && !Is64Bit(vp))
             next = (uint)next;
         Write(vp, CachedField.Rip, next);
-        ulong interruptibility = Read(vp, CachedField.Interruptibility);
-        if ((interruptibility & InterruptibilityState.Shadow) != 0)
-            Write(vp, CachedField.Interruptibility, interruptibility & ~(ulong)InterruptibilityState.Shadow);
+        EndShadow(vp);
         // The processor did not see the instruction end: its single-step trap is ours to deliver. SDM 3B, "Single-Step Exception Condition".
         if ((Read(vp, CachedField.Rflags) & RflagsTf) != 0)
         {

@@ -38,6 +38,13 @@ internal static unsafe class VmxFeatures
     internal static uint Entry => Words.Entry;
     internal static bool HasVpid => (Words.Secondary & SecondaryControls.EnableVpid) != 0;
 
+    /// <summary>Under Bochs an entry with IF clear keeps external interrupts from exiting: guests are left by timer now and then (docs/decisions/0008).</summary>
+    private static bool NeedsPreemptionTimer => AcpiTables.IsMachineBochs;
+    internal static bool UsesPreemptionTimer => (Words.Pin & PinBasedControls.ActivateVmxPreemptionTimer) != 0;
+
+    /// <summary>A millisecond in ticks of the preemption timer.</summary>
+    internal static uint PreemptionTicks => (uint)(Clock.FromMicroseconds(1000) >> new VmxMisc(Instructions.RdMsr(Msr.IA32_VMX_MISC)).PreemptionTimerRate);
+
     /// <summary>Capability MSR of a control word: the TRUE one where there is one.</summary>
     internal static ControlCapability Capability(uint msr) =>
         new(Instructions.RdMsr(new VmxBasic(Words.Basic).HasTrueControls ? msr - Msr.IA32_VMX_PINBASED_CTLS + Msr.IA32_VMX_TRUE_PINBASED_CTLS : msr));
@@ -59,7 +66,7 @@ internal static unsafe class VmxFeatures
     private static bool CheckPrimary()
     {
         ControlCapability pin = Capability(Msr.IA32_VMX_PINBASED_CTLS), primary = Capability(Msr.IA32_VMX_PROCBASED_CTLS);
-        Words.Pin = pin.Adjust(RequiredPin);
+        Words.Pin = pin.Adjust(RequiredPin | (NeedsPreemptionTimer ? PinBasedControls.ActivateVmxPreemptionTimer : 0));
         Words.Primary = primary.Adjust(RequiredPrimary);
         bool complete = Core.Preflight.Require("external-interrupt exiting, NMI exiting, virtual NMIs (IA32_VMX_PINBASED_CTLS)"u8,
             pin.Missing(RequiredPin) == 0 && pin.Forced(RequiredPin, PinBasedControls.Default1) == 0);
@@ -123,7 +130,7 @@ internal static unsafe class VmxFeatures
         TextWriter line = new(buffer, 160);
         line.Text("hypervisor: VMX with EPT"u8).Text(Ept.Page1G ? " 1G"u8 : ""u8).Text(Ept.Page2M ? " 2M"u8 : ""u8).Text(" 4K"u8);
         line.Text(HasVpid ? ", VPID"u8 : ""u8).Text((Secondary & SecondaryControls.WbinvdExiting) != 0 ? ", WBINVD exiting"u8 : ""u8)
-            .Text((Secondary & SecondaryControls.EnableInvpcid) != 0 ? ", INVPCID"u8 : ""u8);
+            .Text((Secondary & SecondaryControls.EnableInvpcid) != 0 ? ", INVPCID"u8 : ""u8).Text(UsesPreemptionTimer ? ", preemption timer (Bochs)"u8 : ""u8);
         DebugConsole.Line(line.Written);
     }
 }

@@ -225,6 +225,9 @@ public readonly unsafe partial struct VmxBackend
                 return HvStatus.HV_STATUS_SUCCESS;
             case HvRegisterPendingInterruption:
                 return SetPendingInterruption(vp, new HvX64PendingInterruptionRegister(number));
+            case HvX64RegisterRip:
+                EndShadow(vp);
+                break;
             case HvX64RegisterCr3:
                 StateOf(vp)->PdptesStale = true;
                 break;

@@ -33,6 +33,9 @@ public readonly struct VmxMisc(ulong value)
 {
     public readonly ulong Value = value;
 
+    /// <summary>Bits 4:0: the preemption timer counts down whenever this bit of the TSC changes.</summary>
+    public byte PreemptionTimerRate => (byte)(Value & 0x1F);
+
     /// <summary>Bit 5: exits store IA32_EFER.LMA in the "IA-32e mode guest" control.</summary>
     public bool StoresLma => BitField.IsSet(Value, 5);
 
