@@ -32,7 +32,6 @@ public readonly unsafe partial struct VmxBackend : IBackend
     [RuntimeImport("*", "vmx_load"), MethodImpl(MethodImplOptions.InternalCall)] private static extern void VmPtrLd(ulong vmcs);
     [RuntimeImport("*", "vmx_read"), MethodImpl(MethodImplOptions.InternalCall)] private static extern ulong VmRead(ulong encoding);
     [RuntimeImport("*", "vmx_write"), MethodImpl(MethodImplOptions.InternalCall)] private static extern void VmWrite(ulong encoding, ulong value);
-    [RuntimeImport("*", "vmx_read_instruction"), MethodImpl(MethodImplOptions.InternalCall)] private static extern void ReadInstruction(VmxState* state);
     [RuntimeImport("*", "vmx_read_mode"), MethodImpl(MethodImplOptions.InternalCall)] private static extern void ReadMode(VmxState* state);
     [RuntimeImport("*", "vmx_invept"), MethodImpl(MethodImplOptions.InternalCall)] private static extern void InvEpt(ulong type, ulong eptPointer);
     [RuntimeImport("*", "vmx_invvpid"), MethodImpl(MethodImplOptions.InternalCall)] private static extern void InvVpid(ulong type, ulong vpid);

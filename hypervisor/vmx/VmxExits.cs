@@ -21,36 +21,31 @@ public readonly unsafe partial struct VmxBackend
     private static VirtualProcessor* HandleExit(VirtualProcessor* vp)
     {
         VmxState* state = StateOf(vp);
-        state->Valid = CachedField.Persistent;
+        state->Valid = CachedField.Persistent | CachedField.OfInstruction;
         state->PendingEvent = 0;
         state->IsOffer = false;
-        if ((state->IdtVectoringInformation & 1UL << 31) != 0)
+        if ((int)state->IdtVectoringInformation < 0)
             TakeCutOffEvent(vp, state);
 
         // With bit 31: a failed entry is none of the first few.
         switch ((uint)state->ExitReason)
         {
             case VmxExitReason.CPUID:
-                FetchInstruction(state);
                 CpuidPolicy.Execute<VmxBackend>(vp);
                 break;
             case VmxExitReason.RDMSR:
-                FetchInstruction(state);
                 MsrExits<VmxBackend>.Read(vp);
                 break;
             case VmxExitReason.WRMSR:
-                FetchInstruction(state);
                 MsrExits<VmxBackend>.Write(vp);
                 break;
             case VmxExitReason.VMCALL:
-                FetchInstruction(state);
                 ReadMode(state);
                 state->Valid |= CachedField.OfMode;
                 HypercallDispatch<VmxBackend>.Handle(vp);
                 break;
             case VmxExitReason.HLT:
                 vp->Count(VpHltInstructionsCount);
-                FetchInstruction(state);
                 CompleteInstruction(vp);
                 // A single-step trap behind it comes first, and ends the halt.
                 if (!HasPendingInjection(vp))
@@ -58,6 +53,7 @@ public readonly unsafe partial struct VmxBackend
                 break;
             case VmxExitReason.ExternalInterrupt:
                 vp->Count(VpExternalInterruptsCount);
+                state->Valid = CachedField.Persistent;
                 OpenInterruptWindow();
                 break;
             default:
@@ -69,14 +65,6 @@ public readonly unsafe partial struct VmxBackend
             vp = Scheduler<VmxBackend>.PrepareEntry(vp);
         PrepareEntry(vp);
         return vp;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void FetchInstruction(VmxState* state)
-    {
-        // What a cut-off event has changed meanwhile is newer than the VMCS; it never goes with an instruction's own exit.
-        ReadInstruction(state);
-        state->Valid |= CachedField.OfInstruction;
     }
 
     /// <summary>Last thing before an entry: translations that are no more are gone, and the VMCS is up to date.</summary>
@@ -96,7 +84,6 @@ public readonly unsafe partial struct VmxBackend
         switch (reason)
         {
             case VmxExitReason.IoInstruction:
-                FetchInstruction(state);
                 IoInstructionQualification io = new(Read(vp, CachedField.ExitQualification));
                 PortExits<VmxBackend>.Handle(vp, io.Port, io.Size, io.IsIn, io.IsString, io.HasRepPrefix, (byte)state->Fields[CachedField.InstructionLength]);
                 break;
@@ -237,7 +224,19 @@ public readonly unsafe partial struct VmxBackend
         return InstructionLength.TryGet(new ReadOnlySpan<byte>(bytes, count), GuestInstruction<VmxBackend>.ModeOf(vp), out int decoded) ? (byte)decoded : (byte)0;
     }
 
-    public static void CompleteInstruction(VirtualProcessor* vp) => SetRip(vp, Read(vp, CachedField.Rip) + Read(vp, CachedField.InstructionLength));
+    /// Called for the exit of an instruction only, before the guest is entered again: the world switch has read what is needed.
+    public static void CompleteInstruction(VirtualProcessor* vp)
+    {
+        VmxState* state = StateOf(vp);
+        ulong rip = state->Fields[CachedField.Rip], next = rip + state->Fields[CachedField.InstructionLength];
+        if (((next ^ rip) >> 32 | state->Fields[CachedField.Interruptibility] & InterruptibilityState.Shadow | state->Fields[CachedField.Rflags] & RflagsTf) != 0)
+        {
+            SetRip(vp, next);
+            return;
+        }
+        state->Fields[CachedField.Rip] = next;
+        state->Dirty |= 1UL << CachedField.Rip;
+    }
 
     private static void EndShadow(VirtualProcessor* vp)
     {

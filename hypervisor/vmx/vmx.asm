@@ -5,7 +5,7 @@ default rel
 
 extern vmx_handle_exit, vmx_handle_failure, vmx_instruction_failed
 global vmx_run, vmx_interrupt_window, vmx_idle, vmx_take_nmi, vmx_set_extended_components
-global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_instruction, vmx_read_mode, vmx_invept, vmx_invvpid
+global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_mode, vmx_invept, vmx_invvpid
 
 ; VirtualProcessor (hypervisor/core/VirtualProcessor.cs, world switch part)
 %define VP_RAX 0
@@ -40,6 +40,9 @@ global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_instruction, v
 %define STATE_REASON 512
 %define STATE_VECTORING 520
 %define STATE_LAUNCHED 528
+
+; VmxExitReason.ExternalInterrupt
+%define EXTERNAL_INTERRUPT 1
 
 ; Encodings (hypervisor/vmx/definitions/VmcsField.cs)
 %define EXIT_REASON 0x4402
@@ -148,6 +151,17 @@ vmx_run:
     vmread [rdx + STATE_REASON], r8
     mov r8d, IDT_VECTORING_INFORMATION
     vmread [rdx + STATE_VECTORING], r8
+    cmp dword [rdx + STATE_REASON], EXTERNAL_INTERRUPT
+    je .handle                      ; no instruction's doing: RIP and the rest are seldom asked for
+    mov r8d, GUEST_RIP
+    vmread [rdx + STATE_RIP], r8
+    mov r8d, GUEST_RFLAGS
+    vmread [rdx + STATE_RFLAGS], r8
+    mov r8d, GUEST_INTERRUPTIBILITY
+    vmread [rdx + STATE_INTERRUPTIBILITY], r8
+    mov r8d, EXIT_INSTRUCTION_LENGTH
+    vmread [rdx + STATE_LENGTH], r8
+.handle:
     mov rcx, rax
     call vmx_handle_exit
     jmp .next
@@ -265,18 +279,6 @@ vmx_failed:
     sub rsp, 32
     call vmx_instruction_failed
     ud2
-
-; rcx = VmxState: what completing an instruction looks at.
-vmx_read_instruction:
-    mov eax, GUEST_RIP
-    vmread [rcx + STATE_RIP], rax
-    mov eax, GUEST_RFLAGS
-    vmread [rcx + STATE_RFLAGS], rax
-    mov eax, GUEST_INTERRUPTIBILITY
-    vmread [rcx + STATE_INTERRUPTIBILITY], rax
-    mov eax, EXIT_INSTRUCTION_LENGTH
-    vmread [rcx + STATE_LENGTH], rax
-    ret
 
 ; rcx = VmxState: privilege and mode, which every hypercall asks for.
 vmx_read_mode:

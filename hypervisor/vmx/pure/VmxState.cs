@@ -44,7 +44,7 @@ public static class CachedField
     public const ulong Persistent = 1UL << Pat | 1UL << Cr0ReadShadow | 1UL << PrimaryControls | 1UL << SecondaryControls | 1UL << ExceptionBitmap
         | 1UL << TprThreshold | 1UL << TscOffset;
 
-    /// <summary>What vmx_read_instruction fetches in one go.</summary>
+    /// <summary>What the world switch reads at every exit but those by external interrupts.</summary>
     public const ulong OfInstruction = 1UL << Rip | 1UL << Rflags | 1UL << Interruptibility | 1UL << InstructionLength;
     /// <summary>What vmx_read_mode fetches in one go.</summary>
     public const ulong OfMode = 1UL << SsAccessRights | 1UL << CsAccessRights | 1UL << Efer | 1UL << Cr0;
