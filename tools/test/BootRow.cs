@@ -53,6 +53,8 @@ public sealed record BootRow
     public string About { get; init; }
     /// <summary>amd, intel, or a processor model of the emulator.</summary>
     public string Cpu { get; init; } = "amd";
+    /// <summary>Processors of Bochs (intel, or a model's name) that the row is run on, too, as rows NAME-PROCESSOR with twice the time.</summary>
+    public string[] Also { get; init; } = [];
     /// <summary>qemu or bochs; default: the one that emulates the vendor.</summary>
     public string Emulator { get; init; }
     /// <summary>uefi, or bios: GRUB and lamina.mb2. Default: uefi in QEMU, bios in Bochs.</summary>
@@ -104,6 +106,8 @@ public sealed record BootRow
         ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     };
 
+    private BootRow On(string processor) => this with { Name = $"{Name}-{processor}", Cpu = processor, Emulator = "bochs", Also = [], Timeout = 2 * Timeout };
+
     /// <summary>All rows of a folder; a file holds one row or an array of them.</summary>
     public static List<BootRow> ReadAll(string folder)
     {
@@ -127,7 +131,8 @@ public sealed record BootRow
             BootRow[] rows = text.TrimStart().StartsWith('[')
                 ? JsonSerializer.Deserialize<BootRow[]>(text, Format)
                 : [JsonSerializer.Deserialize<BootRow>(text, Format)];
-            return rows.Select(r => r.Name == null ? throw new Failure($"{file}: a row without a name") : r with { Folder = Path.GetDirectoryName(file) }).ToArray();
+            return rows.Select(r => r.Name == null ? throw new Failure($"{file}: a row without a name") : r with { Folder = Path.GetDirectoryName(file) })
+                .SelectMany(r => (BootRow[])[r, .. r.Also.Select(r.On)]).ToArray();
         }
         catch (JsonException e)
         {
