@@ -79,7 +79,7 @@ public static unsafe class CpuidPolicy
         uint* result = stackalloc uint[4];
         uint leaf = (uint)vp->Gpr[Gpr.Rax], subleaf = (uint)vp->Gpr[Gpr.Rcx];
         if (leaf >> 28 == 4)
-            HypervisorLeaf(vp, leaf, result);
+            HypervisorLeaf<TBackend>(vp, leaf, result);
         else
         {
             Instructions.Cpuid(leaf, subleaf, result);
@@ -218,7 +218,7 @@ public static unsafe class CpuidPolicy
     }
 
     /// <summary>TLFS, "Hypervisor CPUID Leaf Range".</summary>
-    private static void HypervisorLeaf(VirtualProcessor* vp, uint leaf, uint* r)
+    private static void HypervisorLeaf<TBackend>(VirtualProcessor* vp, uint leaf, uint* r) where TBackend : struct, IBackend
     {
         r[0] = r[1] = r[2] = r[3] = 0;
         switch (leaf)
@@ -240,7 +240,7 @@ public static unsafe class CpuidPolicy
                 r[3] = HypervisorFeatures.FrequencyRegsAvailable | HypervisorFeatures.GuestCrashRegsAvailable | HypervisorFeatures.DirectSyntheticTimers;
                 break;
             case 0x40000004:
-                r[0] = HypervisorHints.RelaxedTiming;
+                r[0] = HypervisorHints.RelaxedTiming | (TBackend.PrefersExplicitEoi ? HypervisorHints.DeprecatingAeoiRecommended : 0);
                 r[1] = 0xFFFFFFFF; // spin-wait retries before HvCallNotifyLongSpinWait: never
                 break;
             case 0x40000005:
@@ -263,5 +263,5 @@ internal static class HypervisorFeatures
 /// <summary>EAX of leaf 0x40000004. TLFS, "Implementation Recommendations".</summary>
 internal static class HypervisorHints
 {
-    internal const uint RelaxedTiming = 1 << 5;
+    internal const uint RelaxedTiming = 1 << 5, DeprecatingAeoiRecommended = 1 << 9;
 }

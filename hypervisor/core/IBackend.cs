@@ -96,6 +96,21 @@ public unsafe interface IBackend
     /// <summary>Whether the guest would take an interrupt of this vector now, but for its HLT: IF set and vector above the task priority.</summary>
     static abstract bool IsInterruptible(VirtualProcessor* vp, byte vector);
 
+    /// <summary>
+    /// Whether the processor itself takes requests out of the virtual APIC's registers for this virtual processor, and ends them there. Then nothing is
+    /// offered, and the APIC's cached state has been brought up to date with its registers.
+    /// </summary>
+    static abstract bool TryRefreshApic(VirtualProcessor* vp);
+
+    /// <summary>
+    /// Before an entry, when interrupts have changed or the APIC's mode has: lets the processor deliver by itself from here on where it can. False: what
+    /// follows is offered vector by vector.
+    /// </summary>
+    static abstract bool TryDelegateInterrupts(VirtualProcessor* vp);
+
+    /// <summary>Whether guests had better leave automatic EOI alone, since the processor delivers by itself where they do.</summary>
+    static abstract bool PrefersExplicitEoi { get; }
+
     /// <summary>Bits 7:4 are the priority class, as in the TPR.</summary>
     static abstract byte GetTaskPriority(VirtualProcessor* vp);
     static abstract void SetTaskPriority(VirtualProcessor* vp, byte value);

@@ -200,6 +200,11 @@ public readonly unsafe partial struct SvmBackend
             && vector >> 4 > (vmcb->Control.V_INTR.V_TPR & 0xF);
     }
 
+    // AVIC is not used.
+    public static bool TryRefreshApic(VirtualProcessor* vp) => false;
+    public static bool TryDelegateInterrupts(VirtualProcessor* vp) => false;
+    public static bool PrefersExplicitEoi => false;
+
     public static byte GetTaskPriority(VirtualProcessor* vp) => (byte)(StateOf(vp)->Control.V_INTR.V_TPR << 4);
     public static void SetTaskPriority(VirtualProcessor* vp, byte value) =>
         StateOf(vp)->Control.V_INTR = StateOf(vp)->Control.V_INTR.WithV_TPR((byte)(value >> 4));

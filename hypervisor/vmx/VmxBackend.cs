@@ -17,6 +17,8 @@ public readonly unsafe partial struct VmxBackend : IBackend
     private static class Shared
     {
         internal static ulong MsrBitmap;
+        /// <summary>The same for guests whose interrupts the processor delivers; 0 where it cannot.</summary>
+        internal static ulong X2ApicMsrBitmap;
         /// <summary>Physical address of the processor's current VMCS; 0 for none.</summary>
         internal static ulong CurrentVmcs;
     }
@@ -46,14 +48,13 @@ public readonly unsafe partial struct VmxBackend : IBackend
     public static void InitializeProcessor()
     {
         VmxFeatures.Report();
-        Shared.MsrBitmap = CoreMemory.RequireContiguous(1);
         SetExtendedComponents(CpuidPolicy.ExtendedComponents);
-
-        // Every MSR exits but those that are the guest's own all the time: in its VMCS, or exchanged by Leave and Enter.
-        byte* msrs = PhysicalMap.ToPointer(Shared.MsrBitmap);
-        for (int i = 0; i < VmxMsrBitmap.Size; i++) msrs[i] = 0xFF;
-        foreach (uint msr in PassedMsrs)
-            VmxMsrBitmap.TrySet(msrs, msr, false, false);
+        Shared.MsrBitmap = MakeMsrBitmap();
+        if (VmxFeatures.DeliversInterrupts)
+        {
+            Shared.X2ApicMsrBitmap = MakeMsrBitmap();
+            MakeX2ApicBitmap(PhysicalMap.ToPointer(Shared.X2ApicMsrBitmap));
+        }
 
         FeatureControl control = new(Instructions.RdMsr(Msr.IA32_FEATURE_CONTROL));
         if (!control.Lock)
@@ -66,6 +67,17 @@ public readonly unsafe partial struct VmxBackend : IBackend
             Panic.Stop("vmx: VMXON failed"u8);
         // Nothing that another hypervisor left behind is of any use.
         InvEpt(InvalidationType.AllContexts, 0);
+    }
+
+    /// <summary>Every MSR exits but those that are the guest's own all the time: in its VMCS, or exchanged by Leave and Enter.</summary>
+    private static ulong MakeMsrBitmap()
+    {
+        ulong page = CoreMemory.RequireContiguous(1);
+        byte* bitmap = PhysicalMap.ToPointer(page);
+        for (int i = 0; i < VmxMsrBitmap.Size; i++) bitmap[i] = 0xFF;
+        foreach (uint msr in PassedMsrs)
+            VmxMsrBitmap.TrySet(bitmap, msr, false, false);
+        return page;
     }
 
     private static ReadOnlySpan<uint> PassedMsrs => [

@@ -11,10 +11,10 @@ public readonly unsafe partial struct VmxBackend
     private const ulong EferSce = 1, EferLme = 1 << 8, EferLma = 1 << 10, EferNxe = 1 << 11;
 
     /// <summary>
-    /// CR0.NE must be one in VMX operation; CD and NW would be the machine's own caches. The guest sees its own values of these in the read
-    /// shadow, everything else of CR0 is its own.
+    /// CR0.NE must be one in VMX operation; CD and NW would be the machine's own caches. PG is the guest's, but changes of it exit, seldom as they are: EFER.LMA
+    /// goes with it, so that EFER stays known. The guest sees its own values of these in the read shadow, everything else of CR0 is its own.
     /// </summary>
-    private const ulong Cr0HostBits = Cr0Ne | Cr0Nw | Cr0Cd;
+    private const ulong Cr0HostBits = Cr0Ne | Cr0Nw | Cr0Cd | Cr0Pg;
 
     /// <summary>What a guest finds missing in CPUID, and VMXE, which must be one: zero to the guest, and writing one is #GP.</summary>
     private static ulong Cr4HostBits => ~CpuidPolicy.GuestCr4Mask | Cr4La57;
@@ -26,7 +26,7 @@ public readonly unsafe partial struct VmxBackend
 
     private static void SetCr0(VirtualProcessor* vp, ulong value)
     {
-        Write(vp, CachedField.Cr0, value & ~Cr0HostBits | Cr0Ne | Cr0Et);
+        Write(vp, CachedField.Cr0, value & ~(Cr0Nw | Cr0Cd) | Cr0Ne | Cr0Et);
         Write(vp, CachedField.Cr0ReadShadow, value | Cr0Et);
         StateOf(vp)->PdptesStale = true;
     }
@@ -64,7 +64,7 @@ public readonly unsafe partial struct VmxBackend
             SetEfer(vp, pages ? efer | EferLma : efer & ~EferLma);
         SetCr0(vp, value);
         if (VmxFeatures.HasVpid)
-            InvVpid(InvalidationType.AllContexts, 0);
+            InvVpid(VmxFeatures.Ept.SingleContextINVVPID ? InvalidationType.SingleContext : InvalidationType.AllContexts, vp->Index + 1);
         CompleteInstruction(vp);
     }
 

@@ -60,7 +60,11 @@ public readonly unsafe partial struct VmxBackend
             return;
         }
         if (pending.Valid && pending.Type == InterruptionInformation.ExternalInterrupt)
+        {
+            Interrupts<VmxBackend>.Synchronize(vp);
             vp->Apic.Reinstate(pending.Vector);
+            vp->Work |= EntryWork.Interrupts;
+        }
         if (pending.Valid && pending.Type == InterruptionInformation.Nmi)
             vp->NmiPending = true;
         state->PendingEvent = (hasErrorCode ? InterruptionInformation.ForException(vector, errorCode) : InterruptionInformation.ForException(vector)).Value;

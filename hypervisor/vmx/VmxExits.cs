@@ -24,6 +24,7 @@ public readonly unsafe partial struct VmxBackend
         state->Valid = CachedField.Persistent | CachedField.OfInstruction;
         state->PendingEvent = 0;
         state->IsOffer = false;
+        state->IsApicStale = true;
         if ((int)state->IdtVectoringInformation < 0)
             TakeCutOffEvent(vp, state);
 
@@ -118,6 +119,12 @@ public readonly unsafe partial struct VmxBackend
                 // Caches are coherent and the guest drives no device that is not: nothing need be written back for it.
                 CompleteInstruction(vp);
                 break;
+            case VmxExitReason.VirtualizedEoi:
+                HandleVirtualizedEoi(vp, (byte)Read(vp, CachedField.ExitQualification));
+                break;
+            case VmxExitReason.ApicWrite:
+                HandleApicWrite(vp, (uint)Read(vp, CachedField.ExitQualification) & 0xFFF);
+                break;
             case VmxExitReason.VmxPreemptionTimerExpired:
                 OpenInterruptWindow();
                 break;
@@ -151,6 +158,8 @@ public readonly unsafe partial struct VmxBackend
     private static uint CounterOf(uint reason) => reason switch
     {
         VmxExitReason.ControlRegisterAccesses => VpControlRegisterAccessesCount,
+        VmxExitReason.VirtualizedEoi => VpApicEoiAccesses,
+        VmxExitReason.ApicWrite => VpApicSelfIpisSent,
         VmxExitReason.InterruptWindow or VmxExitReason.TprBelowThreshold => VpPendingInterruptsCount,
         VmxExitReason.InitSignal or VmxExitReason.VmxPreemptionTimerExpired => VpExternalInterruptsCount,
         VmxExitReason.MONITOR or VmxExitReason.MWAIT => VpMwaitInstructionsCount,

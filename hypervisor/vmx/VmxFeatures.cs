@@ -24,6 +24,7 @@ internal static unsafe class VmxFeatures
     private static class Words
     {
         internal static ulong Basic, EptVpid;
+        internal static bool DeliversInterrupts;
         internal static uint Pin, Primary, Secondary, Exit, Entry;
     }
 
@@ -36,9 +37,11 @@ internal static unsafe class VmxFeatures
     internal static uint Secondary => Words.Secondary;
     internal static uint Exit => Words.Exit;
     internal static uint Entry => Words.Entry;
+    /// <summary>x2APIC mode virtualised, with APIC registers and interrupt delivery.</summary>
+    internal static bool DeliversInterrupts => Words.DeliversInterrupts;
     internal static bool HasVpid => (Words.Secondary & SecondaryControls.EnableVpid) != 0;
 
-    /// <summary>Under Bochs an entry with IF clear keeps external interrupts from exiting: guests are left by timer now and then (docs/decisions/0008).</summary>
+    /// <summary>Under Bochs an entry with IF clear keeps external interrupts from exiting: guests are left by timer now and then (docs/decisions/0010).</summary>
     private static bool NeedsPreemptionTimer => AcpiTables.IsMachineBochs;
     internal static bool UsesPreemptionTimer => (Words.Pin & PinBasedControls.ActivateVmxPreemptionTimer) != 0;
 
@@ -95,6 +98,8 @@ internal static unsafe class VmxFeatures
         complete &= Core.Preflight.Require("EPT of four levels in write-back memory, INVEPT (IA32_VMX_EPT_VPID_CAP)"u8,
             Ept.PageWalkLength4 && Ept.WriteBackMemoryType && Ept.INVEPT && Ept.AllContextINVEPT);
         uint optional = SecondaryControls.WbinvdExiting | (Ept.INVVPID && Ept.AllContextINVVPID ? SecondaryControls.EnableVpid : 0);
+        Words.DeliversInterrupts = secondary.Missing(SecondaryControls.VirtualizeX2ApicMode | SecondaryControls.ApicRegisterVirtualization
+            | SecondaryControls.VirtualInterruptDelivery) == 0;
         Words.Secondary = secondary.Adjust(required | instructions | optional);
         return complete;
     }
@@ -130,7 +135,8 @@ internal static unsafe class VmxFeatures
         TextWriter line = new(buffer, 160);
         line.Text("hypervisor: VMX with EPT"u8).Text(Ept.Page1G ? " 1G"u8 : ""u8).Text(Ept.Page2M ? " 2M"u8 : ""u8).Text(" 4K"u8);
         line.Text(HasVpid ? ", VPID"u8 : ""u8).Text((Secondary & SecondaryControls.WbinvdExiting) != 0 ? ", WBINVD exiting"u8 : ""u8)
-            .Text((Secondary & SecondaryControls.EnableInvpcid) != 0 ? ", INVPCID"u8 : ""u8).Text(UsesPreemptionTimer ? ", preemption timer (Bochs)"u8 : ""u8);
+            .Text((Secondary & SecondaryControls.EnableInvpcid) != 0 ? ", INVPCID"u8 : ""u8).Text(DeliversInterrupts ? ", virtual-interrupt delivery"u8 : ""u8)
+            .Text(UsesPreemptionTimer ? ", preemption timer (Bochs)"u8 : ""u8);
         DebugConsole.Line(line.Written);
     }
 }

@@ -33,11 +33,10 @@ public readonly unsafe partial struct VmxBackend
     private static ulong ReadMissing(VirtualProcessor* vp, int field)
     {
         VmxState* state = StateOf(vp);
-        MakeCurrent(vp);
-        ulong value = VmRead(CachedField.Encodings[field]);
-        state->Fields[field] = value;
+        if (Shared.CurrentVmcs != vp->BackendStatePhysical)
+            MakeCurrent(vp);
         state->Valid |= 1UL << field;
-        return value;
+        return state->Fields[field] = VmRead(CachedField.Encodings[field]);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

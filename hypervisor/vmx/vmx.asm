@@ -35,7 +35,6 @@ global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_mode, vmx_inve
 %define STATE_LENGTH 24
 %define STATE_SS_RIGHTS 32
 %define STATE_CS_RIGHTS 40
-%define STATE_EFER 48
 %define STATE_CR0 56
 %define STATE_REASON 512
 %define STATE_VECTORING 520
@@ -51,7 +50,6 @@ global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_mode, vmx_inve
 %define GUEST_CS_RIGHTS 0x4816
 %define GUEST_SS_RIGHTS 0x4818
 %define GUEST_INTERRUPTIBILITY 0x4824
-%define GUEST_EFER 0x2806
 %define GUEST_CR0 0x6800
 %define GUEST_RIP 0x681E
 %define GUEST_RFLAGS 0x6820
@@ -286,8 +284,6 @@ vmx_read_mode:
     vmread [rcx + STATE_SS_RIGHTS], rax
     mov eax, GUEST_CS_RIGHTS
     vmread [rcx + STATE_CS_RIGHTS], rax
-    mov eax, GUEST_EFER
-    vmread [rcx + STATE_EFER], rax
     mov eax, GUEST_CR0
     vmread [rcx + STATE_CR0], rax
     ret

@@ -40,14 +40,14 @@ public static class CachedField
         VmcsField.GuestEsAccessRights, VmcsField.GuestDsAccessRights, VmcsField.GuestFsAccessRights, VmcsField.GuestGsAccessRights,
         VmcsField.GuestLdtrAccessRights, VmcsField.GuestTrAccessRights];
 
-    /// <summary>Fields that a guest cannot change while it runs: their copies outlive an exit.</summary>
+    /// <summary>Fields that a guest cannot change while it runs (EFER.LMA goes with CR0.PG, changes of which exit): their copies outlive an exit.</summary>
     public const ulong Persistent = 1UL << Pat | 1UL << Cr0ReadShadow | 1UL << PrimaryControls | 1UL << SecondaryControls | 1UL << ExceptionBitmap
-        | 1UL << TprThreshold | 1UL << TscOffset;
+        | 1UL << TprThreshold | 1UL << TscOffset | 1UL << Efer | 1UL << EntryControls;
 
     /// <summary>What the world switch reads at every exit but those by external interrupts.</summary>
     public const ulong OfInstruction = 1UL << Rip | 1UL << Rflags | 1UL << Interruptibility | 1UL << InstructionLength;
     /// <summary>What vmx_read_mode fetches in one go.</summary>
-    public const ulong OfMode = 1UL << SsAccessRights | 1UL << CsAccessRights | 1UL << Efer | 1UL << Cr0;
+    public const ulong OfMode = 1UL << SsAccessRights | 1UL << CsAccessRights | 1UL << Cr0;
 
     /// <summary>Index of a segment's access rights; segments are numbered as instructions and TLFS order them.</summary>
     public static int AccessRightsOf(int segment) => segment switch
@@ -88,6 +88,10 @@ public unsafe struct VmxState
     public uint PendingLength;
     /// <summary>The event is an offered interrupt, which may still be withdrawn.</summary>
     public bool IsOffer;
+    /// <summary>The processor delivers interrupts by itself out of the virtual-APIC page; and it may have done so since the APIC's cached state was refreshed.</summary>
+    public bool IsDelegated, IsApicStale;
+    /// <summary>EOI-exit bitmap in the VMCS.</summary>
+    public fixed ulong EoiExits[4];
     /// <summary>CR0, CR3, CR4 or EFER was set from outside: PDPTEs are loaded anew where the guest uses them.</summary>
     public bool PdptesStale;
 
