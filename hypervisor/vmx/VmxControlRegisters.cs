@@ -1,4 +1,5 @@
 // CR0, CR4 and EFER between what the guest sees and what the processor holds. SDM 3C, "Guest/Host Masks and Read Shadows for CR0 and CR4".
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Core;
 
@@ -19,6 +20,7 @@ public readonly unsafe partial struct VmxBackend
     /// <summary>What a guest finds missing in CPUID, and VMXE, which must be one: zero to the guest, and writing one is #GP.</summary>
     private static ulong Cr4HostBits => ~CpuidPolicy.GuestCr4Mask | Cr4La57;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong GetCr0(VirtualProcessor* vp) => Read(vp, CachedField.Cr0) & ~Cr0HostBits | Read(vp, CachedField.Cr0ReadShadow) & Cr0HostBits;
     public static ulong GetCr3(VirtualProcessor* vp) => Read(vp, CachedField.Cr3);
     public static ulong GetCr4(VirtualProcessor* vp) => Read(vp, CachedField.Cr4) & ~Cr4HostBits;

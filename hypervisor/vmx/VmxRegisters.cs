@@ -1,4 +1,5 @@
 // Guest registers in the VMCS, by their TLFS names. Single values that an entry would refuse are refused here. SDM 3C, "Checks on the Guest State Area".
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Core;
 using Lamina.X64;
@@ -13,7 +14,9 @@ public readonly unsafe partial struct VmxBackend
 
     public static ulong GetRip(VirtualProcessor* vp) => Read(vp, CachedField.Rip);
     public static ulong GetRflags(VirtualProcessor* vp) => Read(vp, CachedField.Rflags);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte GetCpl(VirtualProcessor* vp) => new SegmentAccessRights((uint)Read(vp, CachedField.SsAccessRights)).Dpl;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Is64Bit(VirtualProcessor* vp) =>
         (Read(vp, CachedField.Efer) & EferLma) != 0 && new SegmentAccessRights((uint)Read(vp, CachedField.CsAccessRights)).Long;
 
