@@ -45,6 +45,7 @@ public readonly unsafe partial struct VmxBackend
         VmxState* state = StateOf(vp);
         if (state->IsOffer)
             WithdrawOffer(vp, state);
+        EndShadow(vp);
         InterruptionInformation pending = new(state->PendingEvent);
         bool isException = pending.Valid && pending.Type == InterruptionInformation.HardwareException;
         // SDM 3A, "Interrupt 8—Double Fault Exception (#DF)". Any other exception that waited comes again when its instruction does.
@@ -181,7 +182,11 @@ public readonly unsafe partial struct VmxBackend
             Write(vp, CachedField.Interruptibility, Read(vp, CachedField.Interruptibility) | InterruptibilityState.BlockingByNmi);
     }
 
-    /// <summary>A breakpoint in an interrupt shadow, single-stepped: entries insist on the pending trap. SDM 3C, "Checks on Guest Non-Register State".</summary>
+    /// <summary>
+    /// An instruction in an interrupt shadow, single-stepped, that is to be carried out once more: entries insist on the pending trap, which not every
+    /// processor saves.
+    /// </summary>
+    // SDM 3C, "Checks on Guest Non-Register State".
     private static void KeepPendingTrap(VirtualProcessor* vp)
     {
         if ((Read(vp, CachedField.Interruptibility) & InterruptibilityState.Shadow) != 0 && (Read(vp, CachedField.Rflags) & RflagsTf) != 0)

@@ -59,6 +59,8 @@ public readonly unsafe partial struct VmxBackend
                 break;
             default:
                 HandleRareExit(vp, state);
+                if ((state->Fields[CachedField.Interruptibility] & InterruptibilityState.Shadow) != 0)
+                    KeepPendingTrap(vp);
                 break;
         }
 
@@ -200,7 +202,6 @@ public readonly unsafe partial struct VmxBackend
         ulong dr7 = Read(vp, CachedField.Dr7);
         if ((dr7 & Dr7Gd) != 0)
             Write(vp, CachedField.Dr7, dr7 & ~Dr7Gd);
-        KeepPendingTrap(vp);
         InjectException(vp, Debug, false, 0);
         if (information.Type != InterruptionInformation.PrivilegedSoftwareException || new InterruptionInformation(StateOf(vp)->PendingEvent).Vector != Debug)
             return;

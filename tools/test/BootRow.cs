@@ -53,7 +53,7 @@ public sealed record BootRow
     public string About { get; init; }
     /// <summary>amd, intel, or a processor model of the emulator.</summary>
     public string Cpu { get; init; } = "amd";
-    /// <summary>Processors of Bochs (intel, or a model's name) that the row is run on, too, as rows NAME-PROCESSOR with twice the time.</summary>
+    /// <summary>Processors of Bochs (intel, or a model's name) that the row is run on, too, as rows NAME-PROCESSOR with twice the time; "args" are QEMU's and left out.</summary>
     public string[] Also { get; init; } = [];
     /// <summary>qemu or bochs; default: the one that emulates the vendor.</summary>
     public string Emulator { get; init; }
@@ -106,7 +106,7 @@ public sealed record BootRow
         ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     };
 
-    private BootRow On(string processor) => this with { Name = $"{Name}-{processor}", Cpu = processor, Emulator = "bochs", Also = [], Timeout = 2 * Timeout };
+    private BootRow On(string processor) => this with { Name = $"{Name}-{processor}", Cpu = processor, Emulator = "bochs", Also = [], Args = [], Timeout = 2 * Timeout };
 
     /// <summary>All rows of a folder; a file holds one row or an array of them.</summary>
     public static List<BootRow> ReadAll(string folder)
