@@ -45,6 +45,9 @@ public static class Requirements
         Requirement.Program("xorriso", "xorriso"),
     ];
 
+    /// <summary>To make lamina.img.</summary>
+    public static readonly Requirement[] Image = [.. Grub, Requirement.Program("mformat", "mtools"), Requirement.Program("mcopy", "mtools"), Requirement.Program("sgdisk", "gdisk")];
+
     public static readonly Requirement[] Bochs =
     [
         Requirement.Program("bochs", "bochs"),

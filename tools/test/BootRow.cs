@@ -87,6 +87,9 @@ public sealed record BootRow
     /// <summary>Says why this row is not run; it then counts as skipped.</summary>
     public string Skip { get; init; }
 
+    /// <summary>What it boots from, as run's --boot names it.</summary>
+    public string Boot { get; init; }
+
     /// <summary>The emulator as run's --accel names it.</summary>
     [JsonIgnore] public string Accel => Emulator switch
     {

@@ -62,7 +62,7 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         var disks = new BootDisks(volume, row, workspace.Cache, scratch);
         var machine = new MachineOptions
         {
-            Cpu = row.Cpu, Accel = row.Accel, Firmware = row.Firmware, Processors = row.Smp, Memory = row.Memory, Extra = row.Args, EndOnReset = row.EndOnReset,
+            Cpu = row.Cpu, Accel = row.Accel, Firmware = row.Firmware, Boot = row.Boot, Processors = row.Smp, Memory = row.Memory, Extra = row.Args, EndOnReset = row.EndOnReset,
             DirectKernel = row.Direct == null ? null : await RequireAsync(volume, row.Direct.Kernel),
             DirectInitrd = row.Direct?.Initrd == null ? null : await RequireAsync(volume, row.Direct.Initrd),
             DirectCommandLine = row.Direct?.CommandLine, Disks = await disks.PrepareAsync(),
