@@ -102,7 +102,8 @@ public static class Requirements
             throw new Failure($"still missing after {line}: {string.Join(' ', still)}", 3);
     }
 
-    private static string[] Missing(Requirement[][] needs) =>
+    /// <summary>The packages that are not there.</summary>
+    public static string[] Missing(params Requirement[][] needs) =>
         needs.SelectMany(n => n).Where(n => !n.Present()).Select(n => n.Package).Distinct().ToArray();
 
     /// <summary>What to put before apt-get to be allowed to install: nothing as root, sudo where it asks no password, else null.</summary>

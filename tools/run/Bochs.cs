@@ -48,13 +48,17 @@ public sealed partial class Bochs : IEmulator
     {
         if (options.Firmware == "uefi")
             throw new Failure("--firmware uefi: Bochs gives UEFI no ACPI tables; say bios, or use QEMU", 2);
-        if (options.DirectKernel != null)
-            throw new Failure("Bochs loads no kernel by itself", 2);
         if (options.Boot is not (null or "disc"))
             throw new Failure($"--boot {options.Boot}: Bochs boots from the disc only", 2);
         if (options.Disks.Count > 0)
             throw new Failure("Bochs has ATA disks only, for which Lamina has no driver: use boot modules (\"path\")", 2);
     }
+
+    /// <summary>What a machine may want that Bochs does not have; null: nothing.</summary>
+    public static string Lack(MachineOptions options) =>
+        options.DirectKernel != null ? "Bochs loads no kernel by itself"
+        : options.Disks.Count > 0 ? "Bochs has ATA disks only, for which Lamina has no driver: use boot modules (\"path\")"
+        : null;
 
     public async Task PrepareAsync(BootFiles files)
     {

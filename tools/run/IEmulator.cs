@@ -55,9 +55,22 @@ public static class Emulators
         if (options.Boot == "net" && IsBios(options))
             throw new Failure("--boot net: lamina.mb2 does not come by PXE; leave --firmware out", 2);
         if (IsBochs(options))
+        {
             Bochs.Check(options);
+            if (Bochs.Lack(options) is { } lack)
+                throw new Failure(lack, 2);
+        }
         else
             Qemu.ResolveAccel(options);
+    }
+
+    /// <summary>What the emulator, or this machine, lacks for a machine that is sound otherwise; null: nothing.</summary>
+    public static string Lack(MachineOptions options)
+    {
+        if (IsBochs(options) && Bochs.Lack(options) is { } lack)
+            return lack;
+        string[] missing = Requirements.Missing(Needs(options));
+        return missing.Length == 0 ? null : "needs the Debian packages " + string.Join(", ", missing);
     }
 
     /// <summary>QEMU's software emulation has no VMX, Bochs has; of AMD's models QEMU is the faster one.</summary>

@@ -62,12 +62,20 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         var disks = new BootDisks(volume, row, workspace.Cache, scratch);
         var machine = new MachineOptions
         {
-            Cpu = row.Cpu, Accel = row.Accel, Firmware = row.Firmware, Boot = row.Boot, Processors = row.Smp, Memory = row.Memory, Extra = row.Args, EndOnReset = row.EndOnReset,
+            Cpu = row.Cpu, Accel = row.Accel, Firmware = row.Firmware, Boot = row.Boot, Processors = row.Smp, Memory = row.Memory, Extra = row.Args,
+            EndOnReset = row.EndOnReset,
+        };
+        Emulators.Check(machine);
+        if (Emulators.IsBochs(machine) && (row.Disks.Length > 0 || row.Direct != null || row.NeedsControls))
+            throw new Unavailable("Bochs has no disk that Lamina has a driver for, loads no kernel by itself, and takes no commands");
+        if (Emulators.Lack(machine) is { } lack)
+            throw new Unavailable(lack);
+        machine = machine with
+        {
             DirectKernel = row.Direct == null ? null : await RequireAsync(volume, row.Direct.Kernel),
             DirectInitrd = row.Direct?.Initrd == null ? null : await RequireAsync(volume, row.Direct.Initrd),
             DirectCommandLine = row.Direct?.CommandLine, Disks = await disks.PrepareAsync(),
         };
-        Emulators.Check(machine);
         BootFiles files = row.Direct == null ? await volume.CollectAsync() : null;
         return await PlayAsync(machine, files, serial, stop) ?? await disks.CheckAsync();
     }
@@ -77,7 +85,7 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         await using RunningMachine emulator = await RunningMachine.StartAsync(machine, files, serial, null);
         await File.WriteAllTextAsync(LogFile + ".cmd", emulator.CommandLine + "\n", stop);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        limit.CancelAfter(TimeSpan.FromSeconds(row.Timeout * TimeScale));
+        limit.CancelAfter(TimeSpan.FromSeconds(row.Timeout * row.TimeFactor * TimeScale));
         Task<string> script = PlayAsync(emulator, limit.Token);
         Task<string> forbidden = ForbiddenAsync(serial, limit.Token);
         string why = await (await Task.WhenAny(script, forbidden));
@@ -128,11 +136,11 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
 
     private readonly record struct Found(int End, string Why);
 
-    private static async Task<Found> ExpectAsync(SerialLog serial, Step step, int position, CancellationToken stop)
+    private async Task<Found> ExpectAsync(SerialLog serial, Step step, int position, CancellationToken stop)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop);
         if (step.Timeout is { } seconds)
-            limit.CancelAfter(TimeSpan.FromSeconds(seconds * TimeScale));
+            limit.CancelAfter(TimeSpan.FromSeconds(seconds * row.TimeFactor * TimeScale));
         try
         {
             SerialMatch match = await serial.WaitAsync(new Regex(step.Expect, RegexOptions.Multiline), position, limit.Token);
