@@ -6,7 +6,6 @@ using System.Linq;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
-using Lamina.Tools.Run;
 
 namespace Lamina.Tools.Test;
 
@@ -54,8 +53,8 @@ public sealed record BootRow
     public string About { get; init; }
     /// <summary>amd, intel, or a processor model of the emulator.</summary>
     public string Cpu { get; init; } = "amd";
-    /// <summary>The row once for each of these, named NAME-CPU from the second on: ["amd", "intel"] runs it on both vendors.</summary>
-    public string[] Cpus { get; init; } = [];
+    /// <summary>Processors of Bochs (intel, or a model's name) that the row is run on, too, as rows NAME-PROCESSOR with twice the time.</summary>
+    public string[] Also { get; init; } = [];
     /// <summary>qemu or bochs; default: the one that emulates the vendor.</summary>
     public string Emulator { get; init; }
     /// <summary>uefi, or bios: GRUB and lamina.mb2. Default: uefi in QEMU, bios in Bochs.</summary>
@@ -105,9 +104,6 @@ public sealed record BootRow
     /// <summary>Whether a step talks to the emulator itself.</summary>
     [JsonIgnore] public bool NeedsControls => Script.Any(s => s.Qmp != null);
 
-    /// <summary>How much longer than in QEMU everything may take: Bochs interprets.</summary>
-    [JsonIgnore] public double TimeFactor => Emulators.IsBochs(new MachineOptions { Cpu = Cpu, Accel = Accel }) ? 4 : 1;
-
     /// <summary>Folder of the row's file.</summary>
     [JsonIgnore] public string Folder { get; init; }
 
@@ -116,13 +112,7 @@ public sealed record BootRow
         ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     };
 
-    private IEnumerable<BootRow> Each(string folder)
-    {
-        if (Cpus.Length == 0)
-            yield return this with { Folder = folder };
-        for (int i = 0; i < Cpus.Length; i++)
-            yield return this with { Folder = folder, Cpu = Cpus[i], Name = i == 0 ? Name : $"{Name}-{Cpus[i]}" };
-    }
+    private BootRow On(string processor) => this with { Name = $"{Name}-{processor}", Cpu = processor, Emulator = "bochs", Also = [], Timeout = 2 * Timeout };
 
     /// <summary>All rows of a folder; a file holds one row or an array of them.</summary>
     public static List<BootRow> ReadAll(string folder)
@@ -147,7 +137,8 @@ public sealed record BootRow
             BootRow[] rows = text.TrimStart().StartsWith('[')
                 ? JsonSerializer.Deserialize<BootRow[]>(text, Format)
                 : [JsonSerializer.Deserialize<BootRow>(text, Format)];
-            return rows.SelectMany(r => r.Name == null ? throw new Failure($"{file}: a row without a name") : r.Each(Path.GetDirectoryName(file))).ToArray();
+            return rows.Select(r => r.Name == null ? throw new Failure($"{file}: a row without a name") : r with { Folder = Path.GetDirectoryName(file) })
+                .SelectMany(r => (BootRow[])[r, .. r.Also.Select(r.On)]).ToArray();
         }
         catch (JsonException e)
         {

@@ -85,7 +85,7 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         await using RunningMachine emulator = await RunningMachine.StartAsync(machine, files, serial, null);
         await File.WriteAllTextAsync(LogFile + ".cmd", emulator.CommandLine + "\n", stop);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        limit.CancelAfter(TimeSpan.FromSeconds(row.Timeout * row.TimeFactor * TimeScale));
+        limit.CancelAfter(TimeSpan.FromSeconds(row.Timeout * TimeScale));
         Task<string> script = PlayAsync(emulator, limit.Token);
         Task<string> forbidden = ForbiddenAsync(serial, limit.Token);
         string why = await (await Task.WhenAny(script, forbidden));
@@ -136,11 +136,11 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
 
     private readonly record struct Found(int End, string Why);
 
-    private async Task<Found> ExpectAsync(SerialLog serial, Step step, int position, CancellationToken stop)
+    private static async Task<Found> ExpectAsync(SerialLog serial, Step step, int position, CancellationToken stop)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop);
         if (step.Timeout is { } seconds)
-            limit.CancelAfter(TimeSpan.FromSeconds(seconds * row.TimeFactor * TimeScale));
+            limit.CancelAfter(TimeSpan.FromSeconds(seconds * TimeScale));
         try
         {
             SerialMatch match = await serial.WaitAsync(new Regex(step.Expect, RegexOptions.Multiline), position, limit.Token);
