@@ -22,6 +22,8 @@ public readonly unsafe partial struct SvmBackend : IBackend
         internal static uint Features, AsidCount, NextAsid, AsidGeneration;
         /// <summary>Under QEMU's TCG the core compares priorities itself (docs/decisions/0005).</summary>
         internal static bool ChecksTaskPriority;
+        /// <summary>Bochs never takes a virtual interrupt that is pending at an entry with IF set: what the guest can take at once is injected.</summary>
+        internal static bool InjectsOffers;
     }
 
     private static SvmFeatures Features => new(Shared.Features);
@@ -57,6 +59,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         ulong hostSave = CoreMemory.RequireContiguous(1);
         SetExtendedComponents(CpuidPolicy.ExtendedComponents);
         Shared.ChecksTaskPriority = Core.Preflight.IsEmulatedByTcg;
+        Shared.InjectsOffers = AcpiTables.IsMachineBochs;
         Shared.NextAsid = 1;
         Shared.AsidGeneration = 1;
 

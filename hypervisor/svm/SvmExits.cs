@@ -57,6 +57,9 @@ public readonly unsafe partial struct SvmBackend
                 // An interrupt offered before STI: the emulator forgets the shadow, so the HLT behind it is looked for (OfferInterrupt).
                 if (Shared.ChecksTaskPriority && (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
                     vp->Work |= EntryWork.Interrupts;
+                // An offer that waited at the entry for a shadow to end is not taken by Bochs either.
+                if (Shared.InjectsOffers)
+                    vp->Work |= EntryWork.Interrupts;
                 break;
             default:
                 HandleRareExit(vp, vmcb);

@@ -17,11 +17,17 @@ public static unsafe class AcpiTables
     private const byte MadtIoApic = 1;
 
     private static byte* fadt, madt;
+    private static bool isMadeByBochs;
+
+    /// <summary>Whether the machine's tables say that they are Bochs' own, and CPUID does not say that there is a hypervisor (QEMU's name themselves so, too).</summary>
+    public static bool IsMachineBochs => isMadeByBochs && !Preflight.HasLeafBit(1, 2, 1u << 31);
 
     public static void Initialize(ulong rsdpPhysical)
     {
         if (!TryReach(rsdpPhysical, RsdpLength, out byte* rsdp))
             return;
+        const ulong bochs = 0x20_53_48_43_4F_42; // "BOCHS "
+        isMadeByBochs = (*(ulong*)(rsdp + 9) & 0xFFFF_FFFF_FFFF) == bochs;
         bool extended = rsdp[15] >= 2 && *(ulong*)(rsdp + 24) != 0;
         ulong root = extended ? *(ulong*)(rsdp + 24) : *(uint*)(rsdp + 16);
         int width = extended ? 8 : 4;
