@@ -177,7 +177,7 @@ public readonly unsafe partial struct SvmBackend
             if (offered && (control->InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
                 SkipShadowedHalt(vp);
         }
-        if (Shared.InjectsOffers && offered && !notify && !control->EVENTINJ.Valid && IsInterruptible(vp, vector))
+        if (Shared.IsBochs && offered && !notify && !control->EVENTINJ.Valid && IsInterruptible(vp, vector))
         {
             // To IsOfferTaken it looks like an offer that the guest took as its first act.
             control->EVENTINJ = EventInjection.ForInterrupt(vector);

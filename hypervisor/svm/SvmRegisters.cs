@@ -249,6 +249,8 @@ public readonly unsafe partial struct SvmBackend
         };
         if (name == HvX64RegisterPat)
             vp->Pat = number;
+        if (name == HvX64RegisterRip)
+            EndInterruptShadow(vp);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 
