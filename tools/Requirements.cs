@@ -45,6 +45,9 @@ public static class Requirements
         Requirement.Program("xorriso", "xorriso"),
     ];
 
+    /// <summary>To make lamina.img.</summary>
+    public static readonly Requirement[] Image = [.. Grub, Requirement.Program("mformat", "mtools"), Requirement.Program("mcopy", "mtools"), Requirement.Program("sgdisk", "gdisk")];
+
     public static readonly Requirement[] Bochs =
     [
         Requirement.Program("bochs", "bochs"),
@@ -99,7 +102,8 @@ public static class Requirements
             throw new Failure($"still missing after {line}: {string.Join(' ', still)}", 3);
     }
 
-    private static string[] Missing(Requirement[][] needs) =>
+    /// <summary>The packages that are not there.</summary>
+    public static string[] Missing(params Requirement[][] needs) =>
         needs.SelectMany(n => n).Where(n => !n.Present()).Select(n => n.Package).Distinct().ToArray();
 
     /// <summary>What to put before apt-get to be allowed to install: nothing as root, sudo where it asks no password, else null.</summary>

@@ -84,21 +84,27 @@ public unsafe struct Loader
             BootConsole.WriteLine("boot: the firmware does not say where the loader came from: going on without modules"u8);
             return true;
         }
-        if (VolumeFiles.TryOpenVolume(services, self->DeviceHandle, out VolumeFiles files))
+        if (VolumeFiles.TryOpenVolume(services, self->DeviceHandle, out VolumeFiles volume))
         {
-            ModuleLoader loader = new(services, (BootModule*)handover.ModulesPhysical);
-            loader.Load(ref files);
-            loader.Close();
-            handover.ModuleCount = loader.Count;
-            return true;
+            LoadModules(ref volume);
         }
-        guid = EfiGuid.EFI_PXE_BASE_CODE_PROTOCOL;
-        void* network = null;
-        bool fromNetwork = !EfiStatus.IsError(services->HandleProtocol(self->DeviceHandle, &guid, &network));
-        BootConsole.WriteLine(fromNetwork
-            ? "boot: started from the network: reading files by TFTP is not there yet, going on without modules"u8
-            : "boot: the boot device has no file system that the firmware can read: going on without modules"u8);
+        else if (NetworkFiles.TryOpenServer(services, self->DeviceHandle, out NetworkFiles server, out bool isNetwork))
+        {
+            LoadModules(ref server);
+        }
+        else if (!isNetwork)
+        {
+            BootConsole.WriteLine("boot: the boot device has no file system that the firmware can read: going on without modules"u8);
+        }
         return true;
+    }
+
+    private void LoadModules<TSource>(ref TSource source) where TSource : struct, IFileSource
+    {
+        ModuleLoader loader = new(services, (BootModule*)handover.ModulesPhysical);
+        loader.Load(ref source);
+        loader.Close();
+        handover.ModuleCount = loader.Count;
     }
 
     private void DescribeMachine()

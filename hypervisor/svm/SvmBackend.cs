@@ -22,6 +22,11 @@ public readonly unsafe partial struct SvmBackend : IBackend
         internal static uint Features, AsidCount, NextAsid, AsidGeneration;
         /// <summary>Under QEMU's TCG the core compares priorities itself (docs/decisions/0005).</summary>
         internal static bool ChecksTaskPriority;
+        /// <summary>
+        /// Bochs never takes a virtual interrupt that is pending at an entry with IF set, so what the guest can take at once is injected; and its entry
+        /// does not load CR2.
+        /// </summary>
+        internal static bool IsBochs;
     }
 
     private static SvmFeatures Features => new(Shared.Features);
@@ -57,6 +62,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         ulong hostSave = CoreMemory.RequireContiguous(1);
         SetExtendedComponents(CpuidPolicy.ExtendedComponents);
         Shared.ChecksTaskPriority = Core.Preflight.IsEmulatedByTcg;
+        Shared.IsBochs = AcpiTables.IsMachineBochs;
         Shared.NextAsid = 1;
         Shared.AsidGeneration = 1;
 
@@ -164,5 +170,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         Instructions.WriteDr3(vp->DebugAddress[3]);
         if (CpuidPolicy.HasTscAux)
             Instructions.WrMsr(HostMsr.TSC_AUX, vp->TscAux);
+        if (Shared.IsBochs)
+            Instructions.WriteCr2(StateOf(vp)->Save.CR2);
     }
 }

@@ -62,7 +62,13 @@ public readonly unsafe partial struct SvmBackend
             return;
         }
         if (pending.Valid && pending.TYPE == EventInjection.ExternalInterrupt)
-            vp->Apic.Reinstate(pending.VECTOR);
+        {
+            // An injected offer that was not looked at since is still requested.
+            if (vp->OfferedVector == pending.VECTOR)
+                vp->OfferedVector = 0;
+            else
+                vp->Apic.Reinstate(pending.VECTOR);
+        }
         if (pending.Valid && pending.TYPE == EventInjection.Nmi)
             vp->NmiPending = true;
         vmcb->Control.EVENTINJ = hasErrorCode ? EventInjection.ForException(vector, errorCode) : EventInjection.ForException(vector);
@@ -170,6 +176,14 @@ public readonly unsafe partial struct SvmBackend
             offered &= vector >> 4 > (control->V_INTR.V_TPR & 0xF);
             if (offered && (control->InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
                 SkipShadowedHalt(vp);
+        }
+        if (Shared.IsBochs && offered && !notify && !control->EVENTINJ.Valid && IsInterruptible(vp, vector))
+        {
+            // To IsOfferTaken it looks like an offer that the guest took as its first act.
+            control->EVENTINJ = EventInjection.ForInterrupt(vector);
+            control->V_INTR = control->V_INTR.WithV_IRQ(false);
+            control->Intercept1 &= ~VmcbIntercept1.VINTR;
+            return true;
         }
         control->V_INTR = control->V_INTR.WithV_IRQ(offered).WithV_INTR_PRIO((byte)(vector >> 4)).WithV_INTR_VECTOR(vector);
         control->Intercept1 = notify ? control->Intercept1 | VmcbIntercept1.VINTR : control->Intercept1 & ~VmcbIntercept1.VINTR;

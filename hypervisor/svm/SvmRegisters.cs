@@ -250,7 +250,7 @@ public readonly unsafe partial struct SvmBackend
         if (name == HvX64RegisterPat)
             vp->Pat = number;
         if (name == HvX64RegisterRip)
-            StateOf(vp)->Control.InterruptShadow &= ~InterruptState.INTERRUPT_SHADOW;
+            EndInterruptShadow(vp);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 

@@ -48,11 +48,17 @@ public sealed partial class Bochs : IEmulator
     {
         if (options.Firmware == "uefi")
             throw new Failure("--firmware uefi: Bochs gives UEFI no ACPI tables; say bios, or use QEMU", 2);
-        if (options.DirectKernel != null)
-            throw new Failure("Bochs loads no kernel by itself", 2);
+        if (options.Boot is not (null or "disc"))
+            throw new Failure($"--boot {options.Boot}: Bochs boots from the disc only", 2);
         if (options.Disks.Count > 0)
             throw new Failure("Bochs has ATA disks only, for which Lamina has no driver: use boot modules (\"path\")", 2);
     }
+
+    /// <summary>What a machine may want that Bochs does not have; null: nothing.</summary>
+    public static string Lack(MachineOptions options) =>
+        options.DirectKernel != null ? "Bochs loads no kernel by itself"
+        : options.Disks.Count > 0 ? "Bochs has ATA disks only, for which Lamina has no driver: use boot modules (\"path\")"
+        : null;
 
     public async Task PrepareAsync(BootFiles files)
     {
@@ -67,7 +73,7 @@ public sealed partial class Bochs : IEmulator
 
     private IEnumerable<string> Configuration()
     {
-        string memory = Megabytes(options.Memory).ToString(CultureInfo.InvariantCulture);
+        string memory = MemorySize.Parse("--memory", options.Memory).ToString(CultureInfo.InvariantCulture);
         return
         [
             "plugin_ctrl: unmapped=1, biosdev=1, speaker=0, extfpuirq=1, parallel=0, serial=1, iodebug=1",
@@ -125,18 +131,6 @@ public sealed partial class Bochs : IEmulator
     public Task ScreenshotAsync(string file) => throw new Failure("no screenshot: Bochs has no way to take one without a window");
 
     public void Dispose() => listener.Dispose();
-
-    private static int Megabytes(string memory)
-    {
-        Match size = Size().Match(memory);
-        if (!size.Success)
-            throw new Failure($"--memory {memory}: expected a number with M or G", 2);
-        int number = int.Parse(size.Groups[1].Value, CultureInfo.InvariantCulture);
-        return size.Groups[2].Value is "G" or "g" ? number << 10 : number;
-    }
-
-    [GeneratedRegex(@"^(\d{1,6})([MmGg]?)$")]
-    private static partial Regex Size();
 
     [GeneratedRegex(@">>PANIC<< (?<what>.*)")]
     private static partial Regex Panic();

@@ -54,7 +54,7 @@ public static class GrubConfiguration
     public static string Text(string kernel, BootFiles files, GrubScreen screen)
     {
         var text = new StringBuilder();
-        text.Append("serial --unit=0 --speed=115200\nterminal_output console serial\n");
+        text.Append("if serial --unit=0 --speed=115200; then terminal_output console serial; fi\n");
         text.Append($"multiboot2 {Quote(kernel)}\n");
         foreach (string name in files.Files.Keys)
             text.Append($"module2 {Quote("/lamina/" + name.TrimStart('/'))} {Quote(name)}\n");

@@ -3,6 +3,7 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
+using System.Linq;
 using System.Text.Json.Nodes;
 using System.Threading.Tasks;
 
@@ -47,10 +48,29 @@ public static class Emulators
             throw new Failure($"--accel {options.Accel}: there are auto, kvm, tcg and bochs", 2);
         if (options.Firmware is not (null or "uefi" or "bios"))
             throw new Failure($"--firmware {options.Firmware}: there are uefi and bios", 2);
+        if (options.Boot != null && !MachineOptions.Media.Contains(options.Boot))
+            throw new Failure($"--boot {options.Boot}: there are {string.Join(", ", MachineOptions.Media)}", 2);
+        if (options.Boot == "disc" && !IsBios(options))
+            throw new Failure("--boot disc: it has no UEFI loader; say --firmware bios", 2);
+        if (options.Boot == "net" && IsBios(options))
+            throw new Failure("--boot net: lamina.mb2 does not come by PXE; leave --firmware out", 2);
         if (IsBochs(options))
+        {
             Bochs.Check(options);
+            if (Bochs.Lack(options) is { } lack)
+                throw new Failure(lack, 2);
+        }
         else
             Qemu.ResolveAccel(options);
+    }
+
+    /// <summary>What the emulator, or this machine, lacks for a machine that is sound otherwise; null: nothing.</summary>
+    public static string Lack(MachineOptions options)
+    {
+        if (IsBochs(options) && Bochs.Lack(options) is { } lack)
+            return lack;
+        string[] missing = Requirements.Missing(Needs(options));
+        return missing.Length == 0 ? null : "needs the Debian packages " + string.Join(", ", missing);
     }
 
     /// <summary>QEMU's software emulation has no VMX, Bochs has; of AMD's models QEMU is the faster one.</summary>
@@ -60,7 +80,10 @@ public static class Emulators
     public static bool IsBios(MachineOptions options) => options.Firmware == "bios" || (options.Firmware == null && IsBochs(options));
 
     public static Requirement[] Needs(MachineOptions options) =>
-        [.. IsBochs(options) ? Requirements.Bochs : Requirements.Qemu, .. IsBios(options) ? Requirements.Grub : Requirements.Uefi];
+    [
+        .. IsBochs(options) ? Requirements.Bochs : Requirements.Qemu, .. IsBios(options) ? Requirements.Grub : Requirements.Uefi,
+        .. options.Boot is "disk" or "usb" ? Requirements.Image : [],
+    ];
 
     public static IEmulator Create(MachineOptions options, string folder) => IsBochs(options) ? new Bochs(options, folder) : new Qemu(options, folder);
 }

@@ -11,6 +11,8 @@ public sealed record MachineOptions
     public string Accel { get; init; } = "auto";
     /// <summary>uefi or bios; null: what the emulator is used with, uefi in QEMU and bios in Bochs.</summary>
     public string Firmware { get; init; }
+    /// <summary>What it boots from: one of <see cref="Media"/>; null: a FAT volume by UEFI, GRUB's disc by BIOS.</summary>
+    public string Boot { get; init; }
     public int Processors { get; init; } = 1;
     public string Memory { get; init; } = "2G";
     /// <summary>A reset ends the emulator instead of starting the machine again.</summary>
@@ -22,4 +24,7 @@ public sealed record MachineOptions
     public string DirectKernel { get; init; }
     public string DirectInitrd { get; init; }
     public string DirectCommandLine { get; init; }
+
+    /// <summary>disc: GRUB's CD (BIOS). disk, usb: lamina.img on a SATA port or as a USB stick. net: TFTP, by PXE (UEFI).</summary>
+    public static readonly string[] Media = ["disc", "disk", "usb", "net"];
 }

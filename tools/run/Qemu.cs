@@ -25,13 +25,20 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
     {
         if (options.DirectKernel != null)
             return;
-        if (Emulators.IsBios(options))
+        if (!Emulators.IsBios(options))
+            await File.WriteAllBytesAsync(Variables(folder), await File.ReadAllBytesAsync(Firmware.Find().Variables)); // the original may be read-only
+        switch (options.Boot)
         {
-            await GrubDisc.WriteAsync(Disc(folder), files, GrubScreen.Framebuffer);
-            return;
+            case "net":
+                PxeFolder.Write(NetworkFolder(folder), files);
+                break;
+            case "disk" or "usb":
+                await BootImage.WriteAsync(Medium(folder), files, DataBytes);
+                break;
+            default:
+                await (Emulators.IsBios(options) ? GrubDisc.WriteAsync(Medium(folder), files, GrubScreen.Framebuffer) : FatVolume.WriteAsync(Medium(folder), files.UefiVolume));
+                break;
         }
-        await FatVolume.WriteAsync(Volume(folder), files.UefiVolume);
-        await File.WriteAllBytesAsync(Variables(folder), await File.ReadAllBytesAsync(Firmware.Find().Variables)); // the original may be read-only
     }
 
     public Task<Com1> ConnectAsync(Process process) => Task.FromResult(new Com1(process.StandardOutput.BaseStream, process.StandardInput.BaseStream));
@@ -110,27 +117,35 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
     }
 
     private static string ControlSocket(string folder) => Path.Combine(folder, "qmp");
-    private static string Volume(string folder) => Path.Combine(folder, "volume.img");
-    private static string Disc(string folder) => Path.Combine(folder, "disc.iso");
+    private static string Medium(string folder) => Path.Combine(folder, "boot.img");
+    private static string NetworkFolder(string folder) => Path.Combine(folder, "tftp");
     private static string Variables(string folder) => Path.Combine(folder, "variables.fd");
+
+    private const long DataBytes = 16 << 20;
 
     private static readonly string[] Replaceable = ["-machine", "-cpu", "-smp", "-m", "-display", "-nic"];
 
     private static void AddFirmware(MachineOptions options, List<string> arguments, string folder)
     {
-        if (Emulators.IsBios(options))
+        bool bios = Emulators.IsBios(options);
+        if (!bios)
         {
-            arguments.AddRange(["-drive", $"if=none,id=boot,format=raw,media=cdrom,readonly=on,file={Disc(folder)}", "-device", "ide-cd,drive=boot,bus=ide.0,bootindex=0"]);
-            return;
+            Firmware firmware = Firmware.Find() ?? throw new Failure("no UEFI firmware (OVMF) found", 3);
+            arguments.AddRange(
+            [
+                "-drive", $"if=pflash,unit=0,format=raw,readonly=on,file={firmware.Code}",
+                "-drive", $"if=pflash,unit=1,format=raw,file={Variables(folder)}",
+            ]);
         }
-        Firmware firmware = Firmware.Find() ?? throw new Failure("no UEFI firmware (OVMF) found", 3);
-        arguments.AddRange(
-        [
-            "-drive", $"if=pflash,unit=0,format=raw,readonly=on,file={firmware.Code}",
-            "-drive", $"if=pflash,unit=1,format=raw,file={Variables(folder)}",
-            "-drive", $"if=none,id=boot,format=raw,file={Volume(folder)}",
-            "-device", "ide-hd,drive=boot,bus=ide.0,bootindex=0",
-        ]);
+        string drive = $"if=none,id=boot,format=raw,file={Medium(folder)}";
+        arguments.AddRange(options.Boot switch
+        {
+            // Without the card's own boot ROM it is the firmware's PXE that is asked.
+            "net" => ["-netdev", $"user,id=boot,restrict=on,tftp={NetworkFolder(folder)},bootfile={PxeFolder.BootFile}", "-device", "virtio-net-pci,netdev=boot,romfile=,bootindex=0"],
+            "usb" => ["-drive", drive, "-device", "qemu-xhci,id=usb", "-device", "usb-storage,bus=usb.0,drive=boot,bootindex=0"],
+            null or "disc" when bios => ["-drive", drive + ",media=cdrom,readonly=on", "-device", "ide-cd,drive=boot,bus=ide.0,bootindex=0"],
+            _ => new[] { "-drive", drive, "-device", "ide-hd,drive=boot,bus=ide.0,bootindex=0" },
+        });
     }
 
     private static bool KvmNestsSvm()

@@ -41,7 +41,7 @@ public static class RunVerb
         Regex until = Pattern("--until", options.Until), fail = Pattern("--fail", options.Fail);
         bool rootDisk = options.Config == null && ReferenceGuest.RunsFromRootDisk && !Emulators.IsBochs(options.Machine);
         await Requirements.EnsureAsync(Requirements.Build, Emulators.Needs(options.Machine), rootDisk || options.Machine.Disks.Count > 0 ? Requirements.Disks : []);
-        await BuildVerb.RunAsync(workspace, options.Config == null ? [Emulators.IsBios(options.Machine) ? "multiboot2" : "uefi"] : []);
+        await BuildVerb.RunAsync(workspace, options.Config == null ? ["uefi", "multiboot2"] : []);
         string config = options.Config ?? await ReferenceGuest.EnsureAsync(workspace, rootDisk);
         if (rootDisk)
             options = options with { Machine = options.Machine with { Disks = [await ReferenceGuest.DiskAsync(workspace), .. options.Machine.Disks] } };

@@ -89,6 +89,9 @@ public sealed record BootRow
     /// <summary>Says why this row is not run; it then counts as skipped.</summary>
     public string Skip { get; init; }
 
+    /// <summary>What it boots from, as run's --boot names it.</summary>
+    public string Boot { get; init; }
+
     /// <summary>The emulator as run's --accel names it.</summary>
     [JsonIgnore] public string Accel => Emulator switch
     {
@@ -97,6 +100,9 @@ public sealed record BootRow
         "bochs" => "bochs",
         _ => throw new Failure($"emulator {Emulator}: there are qemu and bochs"),
     };
+
+    /// <summary>Whether a step talks to the emulator itself.</summary>
+    [JsonIgnore] public bool NeedsControls => Script.Any(s => s.Qmp != null);
 
     /// <summary>Folder of the row's file.</summary>
     [JsonIgnore] public string Folder { get; init; }

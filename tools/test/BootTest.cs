@@ -62,12 +62,20 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         var disks = new BootDisks(volume, row, workspace.Cache, scratch);
         var machine = new MachineOptions
         {
-            Cpu = row.Cpu, Accel = row.Accel, Firmware = row.Firmware, Processors = row.Smp, Memory = row.Memory, Extra = row.Args, EndOnReset = row.EndOnReset,
+            Cpu = row.Cpu, Accel = row.Accel, Firmware = row.Firmware, Boot = row.Boot, Processors = row.Smp, Memory = row.Memory, Extra = row.Args,
+            EndOnReset = row.EndOnReset,
+        };
+        Emulators.Check(machine);
+        if (Emulators.IsBochs(machine) && (row.Disks.Length > 0 || row.Direct != null || row.NeedsControls))
+            throw new Unavailable("Bochs has no disk that Lamina has a driver for, loads no kernel by itself, and takes no commands");
+        if (Emulators.Lack(machine) is { } lack)
+            throw new Unavailable(lack);
+        machine = machine with
+        {
             DirectKernel = row.Direct == null ? null : await RequireAsync(volume, row.Direct.Kernel),
             DirectInitrd = row.Direct?.Initrd == null ? null : await RequireAsync(volume, row.Direct.Initrd),
             DirectCommandLine = row.Direct?.CommandLine, Disks = await disks.PrepareAsync(),
         };
-        Emulators.Check(machine);
         BootFiles files = row.Direct == null ? await volume.CollectAsync() : null;
         return await PlayAsync(machine, files, serial, stop) ?? await disks.CheckAsync();
     }

@@ -29,10 +29,10 @@ public unsafe struct FreeMemory
     /// <summary>Most ranges that the finished map can have.</summary>
     public readonly int MostRanges => 2 * (machine + taken + 1);
 
-    /// <summary>Adds a range of the machine's map; all of them come before the first block. False: no room.</summary>
+    /// <summary>Adds a range of the machine's map; all of them come before the first block. False: no room, or too late.</summary>
     public bool TryAddRange(MemoryRange range)
     {
-        if (machine + 1 >= capacity)
+        if (taken != 0 || machine + 1 >= capacity)
         {
             return false;
         }
