@@ -22,7 +22,7 @@ public static class Program
         var root = new RootCommand("Lamina: builds, boots and tests the hypervisor.")
         {
             BuildCommand(), RunCommand(extra), TestCommand(), GuestCommand(), SymbolizeCommand(),
-            Later("bench", "the measurements"), Later("image", "lamina.img and the PXE folder"),
+            ImageCommand(), Later("bench", "the measurements"),
         };
         try
         {
@@ -51,8 +51,10 @@ public static class Program
 
     private static Command RunCommand(string[] extra)
     {
-        var cpu = new Option<string>("--cpu") { Description = "amd, intel, or a processor model of the emulator", DefaultValueFactory = _ => "amd" };
+        var cpu = new Option<string>("--cpu") { Description = "amd (in QEMU), intel (in Bochs), or a processor model of the emulator", DefaultValueFactory = _ => "amd" };
         var accel = new Option<string>("--accel") { Description = "auto, kvm, tcg or bochs", DefaultValueFactory = _ => "auto" };
+        var firmware = new Option<string>("--firmware") { Description = "uefi, or bios: GRUB and lamina.mb2 (default: uefi in QEMU, bios in Bochs)" };
+        var boot = new Option<string>("--boot") { Description = "What it boots from: disc (BIOS), disk or usb (lamina.img), net (TFTP, UEFI); default: a FAT volume, or the disc" };
         var smp = new Option<int>("--smp") { Description = "Processors", DefaultValueFactory = _ => 1 };
         var memory = new Option<string>("--memory") { Description = "Memory of the machine", DefaultValueFactory = _ => "2G" };
         var config = new Option<string>("--config") { Description = "A lamina.json; the files that it names are looked up beside it. Without it: the reference guest" };
@@ -64,12 +66,13 @@ public static class Program
         var serial = new Option<string>("--serial") { Description = "File for the serial log" };
         var screenshot = new Option<string>("--screenshot") { Description = "PNG file for the screen as it is at the end" };
         var command = new Command("run", "Boots in an emulator and attaches the terminal. After --: arguments for the emulator.")
-            { cpu, accel, smp, memory, disk, config, headless, until, fail, timeout, serial, screenshot };
+            { cpu, accel, firmware, boot, smp, memory, disk, config, headless, until, fail, timeout, serial, screenshot };
         command.SetAction(parsed => RunVerb.RunAsync(Workspace.Find(), new RunOptions
         {
             Machine = new MachineOptions
             {
-                Cpu = parsed.GetValue(cpu), Accel = parsed.GetValue(accel), Processors = parsed.GetValue(smp), Memory = parsed.GetValue(memory), Extra = extra,
+                Cpu = parsed.GetValue(cpu), Accel = parsed.GetValue(accel), Firmware = parsed.GetValue(firmware), Boot = parsed.GetValue(boot),
+                Processors = parsed.GetValue(smp), Memory = parsed.GetValue(memory), Extra = extra,
                 Disks = (parsed.GetValue(disk) ?? []).Select(MachineDisk.Parse).ToArray(),
             },
             Config = parsed.GetValue(config), Headless = parsed.GetValue(headless), Until = parsed.GetValue(until), Fail = parsed.GetValue(fail),
@@ -93,6 +96,19 @@ public static class Program
         command.SetAction(async parsed =>
         {
             await ReferenceGuest.RunVerbAsync(Workspace.Find(), parsed.GetValue(refresh));
+            return 0;
+        });
+        return command;
+    }
+
+    private static Command ImageCommand()
+    {
+        var config = new Option<string>("--config") { Description = "A lamina.json; the files that it names are looked up beside it. Without it: the reference guest, in its initrd" };
+        var data = new Option<string>("--data") { Description = "Size of the volume for disk images of VMs", DefaultValueFactory = _ => "64M" };
+        var command = new Command("image", "out/lamina.img, for a USB stick, and out/pxe/, for a TFTP server.") { config, data };
+        command.SetAction(async parsed =>
+        {
+            await ImageVerb.RunAsync(Workspace.Find(), parsed.GetValue(config), parsed.GetValue(data));
             return 0;
         });
         return command;

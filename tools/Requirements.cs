@@ -27,12 +27,32 @@ public static class Requirements
         Requirement.Program("llvm-symbolizer", "llvm"),
     ];
 
-    public static readonly Requirement[] Run =
+    public static readonly Requirement[] Qemu = [Requirement.Program("qemu-system-x86_64", "qemu-system-x86")];
+
+    /// <summary>To start from UEFI.</summary>
+    public static readonly Requirement[] Uefi =
     [
-        Requirement.Program("qemu-system-x86_64", "qemu-system-x86"),
         new("ovmf", () => Lamina.Tools.Run.Firmware.Find() != null),
         Requirement.Program("mformat", "mtools"),
         Requirement.Program("mcopy", "mtools"),
+    ];
+
+    /// <summary>To start from a BIOS.</summary>
+    public static readonly Requirement[] Grub =
+    [
+        Requirement.Program("grub-mkimage", "grub-common"),
+        new("grub-pc-bin", () => Directory.Exists("/usr/lib/grub/i386-pc")),
+        Requirement.Program("xorriso", "xorriso"),
+    ];
+
+    /// <summary>To make lamina.img.</summary>
+    public static readonly Requirement[] Image = [.. Grub, Requirement.Program("mformat", "mtools"), Requirement.Program("mcopy", "mtools"), Requirement.Program("sgdisk", "gdisk")];
+
+    public static readonly Requirement[] Bochs =
+    [
+        Requirement.Program("bochs", "bochs"),
+        new("bochsbios", () => File.Exists("/usr/share/bochs/BIOS-bochs-latest")),
+        new("vgabios", () => File.Exists("/usr/share/bochs/VGABIOS-lgpl-latest")),
     ];
 
     /// <summary>For disks of a machine: overlays, partition tables, checks.</summary>
@@ -82,7 +102,8 @@ public static class Requirements
             throw new Failure($"still missing after {line}: {string.Join(' ', still)}", 3);
     }
 
-    private static string[] Missing(Requirement[][] needs) =>
+    /// <summary>The packages that are not there.</summary>
+    public static string[] Missing(params Requirement[][] needs) =>
         needs.SelectMany(n => n).Where(n => !n.Present()).Select(n => n.Package).Distinct().ToArray();
 
     /// <summary>What to put before apt-get to be allowed to install: nothing as root, sudo where it asks no password, else null.</summary>

@@ -31,10 +31,10 @@ public unsafe struct Departure
         uint version;
         services->GetMemoryMap(&size, null, &key, &descriptorSize, &version);
         departure.services = services;
-        departure.bufferBytes = LoaderMemory.RoundUp(size + Slack, LoaderMemory.PageBytes);
+        departure.bufferBytes = BootPages.RoundUp(size + Slack, BootPages.PageBytes);
         departure.claimCapacity = (int)(departure.bufferBytes / Math.Max(descriptorSize, SmallestDescriptor)) + LoaderMemory.MaximumBlocks + 2;
         ulong claimBytes = (ulong)departure.claimCapacity * (ulong)sizeof(MemoryRange);
-        ulong handoverBytes = LoaderMemory.PageBytes + 2 * claimBytes;
+        ulong handoverBytes = BootPages.PageBytes + 2 * claimBytes;
         bytes = departure.bufferBytes + claimBytes + handoverBytes;
         if (!LoaderMemory.TryAllocate(departure.bufferBytes + claimBytes, MemoryRangeType.Usable, out ulong scratch)
             || !LoaderMemory.TryAllocate(handoverBytes, MemoryRangeType.BootData, out ulong handover))
@@ -78,14 +78,14 @@ public unsafe struct Departure
     {
         FirmwareMemoryMap map = new(buffer, mapBytes, descriptorBytes);
         MemoryMapBuilder builder = new(claims, claimCapacity);
-        bool complete = builder.TryAdd(map) && LoaderMemory.TryAddTo(ref builder)
-            && builder.TryAdd(0, LoaderMemory.PageBytes, MemoryRangeType.Reserved); // nobody is given what a null pointer reaches
-        if (complete && handover.TrampolinePhysical == 0 && map.TryFindLeftPage(FirmwareMemoryMap.OneMiB, out ulong page))
+        bool complete = map.TryAddTo(ref builder) && LoaderMemory.TryAddTo(ref builder)
+            && builder.TryAdd(0, BootPages.PageBytes, MemoryRangeType.Reserved); // nobody is given what a null pointer reaches
+        if (complete && handover.TrampolinePhysical == 0 && map.TryFindLeftPage(BootPages.OneMiB, out ulong page))
         {
             handover.TrampolinePhysical = page;
-            complete = builder.TryAdd(page, LoaderMemory.PageBytes, MemoryRangeType.Hypervisor);
+            complete = builder.TryAdd(page, BootPages.PageBytes, MemoryRangeType.Hypervisor);
         }
-        handover.MemoryMapPhysical = HandoverPhysical + LoaderMemory.PageBytes;
+        handover.MemoryMapPhysical = HandoverPhysical + BootPages.PageBytes;
         int count = complete ? builder.Build((MemoryRange*)handover.MemoryMapPhysical, 2 * claimCapacity) : -1;
         if (count < 0)
         {

@@ -16,7 +16,7 @@ public static unsafe class EntryPoint
     private static ulong Main(void* imageHandle, EfiSystemTable* system)
     {
         ulong bootTsc = Instructions.RdTsc();
-        BootConsole.Initialize(system);
+        FirmwareConsole.Initialize(system);
         LoaderMemory.Initialize(system->BootServices);
         system->BootServices->SetWatchdogTimer(0, 0, 0, null); // reading a big disk may take longer than its five minutes
         Greet(system);

@@ -10,8 +10,6 @@ namespace Lamina.Boot;
 /// <summary>One start. The steps run in the order in which they stand here.</summary>
 public unsafe struct Loader
 {
-    private const ulong CorePoolBytes = 24 * 1024 * 1024;
-    private const ulong RootRoomBytes = 8 * 1024 * 1024;
     private const ulong StackBytes = 64 * 1024;
     private const ulong CR4_LA57 = 1 << 12;
 
@@ -63,41 +61,14 @@ public unsafe struct Loader
 
     private bool ReserveImages()
     {
-        ReadOnlySpan<byte> coreImage = EmbeddedImages.Core;
-        ReadOnlySpan<byte> rootImage = EmbeddedImages.Root;
-        if (!EmbeddedImages.TryRead(coreImage, "core"u8, LoaderMemory.LargePageBytes, out core)
-            || !EmbeddedImages.TryRead(rootImage, "root"u8, LoaderMemory.PageBytes, out PeImage root)
-            || !TryReserve("core"u8, core.SizeOfImage + CorePoolBytes, MemoryRangeType.Hypervisor, out handover.CoreMemoryPhysical, out handover.CoreMemorySize)
-            || !TryReserve("root"u8, root.SizeOfImage + RootRoomBytes, MemoryRangeType.RootImage, out handover.RootMemoryPhysical, out handover.RootMemorySize))
+        FirmwarePages pages = default;
+        if (!ImageReservation.TryReserve(ref pages, ref handover, out core))
         {
             return false;
         }
-        handover.CoreImagePhysical = handover.CoreMemoryPhysical;
-        handover.CoreImageSize = core.SizeOfImage;
-        handover.RootImagePhysical = handover.RootMemoryPhysical;
-        handover.RootImageSize = root.SizeOfImage;
-        EmbeddedImages.Place(coreImage, handover.CoreMemoryPhysical, handover.CoreMemorySize);
-        EmbeddedImages.Place(rootImage, handover.RootMemoryPhysical, handover.RootMemorySize);
         // When all of low memory is the firmware's now, a page that it leaves behind is taken later.
-        LoaderMemory.TryAllocateBelow(FirmwareMemoryMap.OneMiB, LoaderMemory.PageBytes, MemoryRangeType.Hypervisor, out handover.TrampolinePhysical);
+        LoaderMemory.TryAllocateBelow(BootPages.OneMiB, BootPages.PageBytes, MemoryRangeType.Hypervisor, out handover.TrampolinePhysical);
         return true;
-    }
-
-    private static bool TryReserve(ReadOnlySpan<byte> name, ulong bytes, uint type, out ulong address, out ulong size)
-    {
-        size = LoaderMemory.RoundUp(bytes, LoaderMemory.LargePageBytes);
-        bool reserved = LoaderMemory.TryAllocateLarge(size, type, out address);
-        TextWriter line = BootConsole.BeginLine();
-        if (reserved)
-        {
-            line.Text("boot: "u8).Text(name).Text(" memory: "u8).Decimal(size >> 20).Text(" MiB at "u8).Hex(address);
-        }
-        else
-        {
-            line.Text("boot: out of memory: expected "u8).Decimal(size >> 20).Text(" MiB in one free piece for the "u8).Text(name);
-        }
-        BootConsole.WriteLine(ref line);
-        return reserved;
     }
 
     private bool ReadFiles()
@@ -113,21 +84,27 @@ public unsafe struct Loader
             BootConsole.WriteLine("boot: the firmware does not say where the loader came from: going on without modules"u8);
             return true;
         }
-        if (VolumeFiles.TryOpenVolume(services, self->DeviceHandle, out VolumeFiles files))
+        if (VolumeFiles.TryOpenVolume(services, self->DeviceHandle, out VolumeFiles volume))
         {
-            ModuleLoader loader = new(services, (BootModule*)handover.ModulesPhysical);
-            loader.Load(ref files);
-            loader.Close();
-            handover.ModuleCount = loader.Count;
-            return true;
+            LoadModules(ref volume);
         }
-        guid = EfiGuid.EFI_PXE_BASE_CODE_PROTOCOL;
-        void* network = null;
-        bool fromNetwork = !EfiStatus.IsError(services->HandleProtocol(self->DeviceHandle, &guid, &network));
-        BootConsole.WriteLine(fromNetwork
-            ? "boot: started from the network: reading files by TFTP is not there yet, going on without modules"u8
-            : "boot: the boot device has no file system that the firmware can read: going on without modules"u8);
+        else if (NetworkFiles.TryOpenServer(services, self->DeviceHandle, out NetworkFiles server, out bool isNetwork))
+        {
+            LoadModules(ref server);
+        }
+        else if (!isNetwork)
+        {
+            BootConsole.WriteLine("boot: the boot device has no file system that the firmware can read: going on without modules"u8);
+        }
         return true;
+    }
+
+    private void LoadModules<TSource>(ref TSource source) where TSource : struct, IFileSource
+    {
+        ModuleLoader loader = new(services, (BootModule*)handover.ModulesPhysical);
+        loader.Load(ref source);
+        loader.Close();
+        handover.ModuleCount = loader.Count;
     }
 
     private void DescribeMachine()
@@ -151,7 +128,7 @@ public unsafe struct Loader
     {
         if (!LoaderMemory.TryReadMap(out FirmwareMemoryMap map, out void* buffer, out ulong pages))
         {
-            return OutOfMemory(pages * LoaderMemory.PageBytes);
+            return OutOfMemory(pages * BootPages.PageBytes);
         }
         ulong top = map.TopOfRam();
         TextWriter line = BootConsole.BeginLine();
@@ -163,7 +140,8 @@ public unsafe struct Loader
             return OutOfMemory(StackBytes);
         }
         stackTop = stack + StackBytes;
-        return TransitionalTables.TryBuild(top, handover.Framebuffer.Base, handover.Framebuffer.Size, core.ImageBase,
+        FirmwarePages memory = default;
+        return TransitionalTables.TryBuild(ref memory, top, handover.Framebuffer.Base, handover.Framebuffer.Size, core.ImageBase,
             handover.CoreImagePhysical, core.SizeOfImage, out tables, out ulong bytes) || OutOfMemory(bytes);
     }
 
@@ -178,14 +156,15 @@ public unsafe struct Loader
         line.Text("boot: "u8).Decimal(handover.ModuleCount).Text(handover.ModuleCount == 1 ? " module; leaving"u8 : " modules; leaving"u8).Text(" the firmware for the core at "u8).Hex(core.ImageBase + core.AddressOfEntryPoint);
         BootConsole.WriteLine(ref line);
         bool left = departure.TryExit(imageHandle);
-        BootConsole.LeaveFirmware(); // a failed attempt, too, may have taken its console down
+        FirmwareConsole.Leave(); // a failed attempt, too, may have taken its console down
         if (!left)
         {
             BootConsole.Stop("boot: stopped: ExitBootServices failed: expected success with a fresh map key"u8);
         }
         departure.Finish(ref handover);
-        uint setNoExecute = (TransitionalTables.ExtendedFeatures() & 1u << 20) != 0 ? 1u : 0; // CPUID 80000001 EDX bit 20: NX
-        EmbeddedImages.EnterCore(tables, departure.HandoverPhysical, core.ImageBase + core.AddressOfEntryPoint, stackTop, setNoExecute);
+        BootConsole.Drain();
+        EmbeddedImages.EnterCore(tables, departure.HandoverPhysical, core.ImageBase + core.AddressOfEntryPoint, stackTop,
+            TransitionalTables.HasNoExecute() ? 1u : 0);
     }
 
     private static bool OutOfMemory(ulong bytes)

@@ -8,10 +8,6 @@ namespace Lamina.Boot;
 /// <summary>Allocations of whole pages; each carries the type that it gets in the handover's memory map.</summary>
 public static unsafe class LoaderMemory
 {
-    public const ulong PageBytes = 4096;
-    public const ulong LargePageBytes = 2 * 1024 * 1024;
-    public const ulong FourGiB = 1UL << 32;
-
     /// <summary>Most blocks that can be had: modules, reservations and tables together.</summary>
     public const int MaximumBlocks = 160;
 
@@ -28,8 +24,6 @@ public static unsafe class LoaderMemory
 
     public static void Initialize(EfiBootServices* bootServices) => services = bootServices;
 
-    public static ulong RoundUp(ulong value, ulong alignment) => (value + alignment - 1) & ~(alignment - 1);
-
     /// <summary>Allocates pages anywhere. <paramref name="type"/> is what they become in the handover (<see cref="MemoryRangeType"/>).</summary>
     public static bool TryAllocate(ulong bytes, uint type, out ulong address) =>
         TryAllocate(EfiAllocateType.AllocateAnyPages, bytes, type, 0, out address);
@@ -44,7 +38,7 @@ public static unsafe class LoaderMemory
         if (TryReadMap(out FirmwareMemoryMap map, out void* buffer, out ulong bufferPages))
         {
             // What the map shows as free can still be refused: then the next block below is tried.
-            bool found = TryPlace(map, bytes, type, FourGiB, out address) || TryPlace(map, bytes, type, ulong.MaxValue, out address);
+            bool found = TryPlace(map, bytes, type, BootPages.FourGiB, out address) || TryPlace(map, bytes, type, ulong.MaxValue, out address);
             services->FreePages((ulong)buffer, bufferPages);
             return found;
         }
@@ -58,7 +52,7 @@ public static unsafe class LoaderMemory
         ulong size = 0, key, descriptorSize = 0;
         uint version;
         services->GetMemoryMap(&size, null, &key, &descriptorSize, &version);
-        pages = (size + 16 * 1024) / PageBytes; // the allocation itself adds descriptors
+        pages = (size + 16 * 1024) / BootPages.PageBytes; // the allocation itself adds descriptors
         ulong address = 0;
         map = default;
         buffer = null;
@@ -66,7 +60,7 @@ public static unsafe class LoaderMemory
         {
             return false;
         }
-        size = pages * PageBytes;
+        size = pages * BootPages.PageBytes;
         if (EfiStatus.IsError(services->GetMemoryMap(&size, (void*)address, &key, &descriptorSize, &version)))
         {
             services->FreePages(address, pages);
@@ -97,7 +91,7 @@ public static unsafe class LoaderMemory
         {
             if (blocks.Base[i] == address)
             {
-                services->FreePages(address, blocks.Bytes[i] / PageBytes);
+                services->FreePages(address, blocks.Bytes[i] / BootPages.PageBytes);
                 blocks.Count--;
                 blocks.Base[i] = blocks.Base[blocks.Count];
                 blocks.Bytes[i] = blocks.Bytes[blocks.Count];
@@ -118,7 +112,7 @@ public static unsafe class LoaderMemory
 
     private static bool TryPlace(FirmwareMemoryMap map, ulong bytes, uint type, ulong limit, out ulong address)
     {
-        while (map.TryFindFree(bytes, LargePageBytes, limit, out ulong candidate))
+        while (map.TryFindFree(bytes, BootPages.LargePageBytes, limit, out ulong candidate))
         {
             if (TryAllocate(EfiAllocateType.AllocateAddress, bytes, type, candidate, out address))
             {
@@ -132,11 +126,11 @@ public static unsafe class LoaderMemory
 
     private static bool TryAllocate(EfiAllocateType how, ulong bytes, uint type, ulong where, out ulong address)
     {
-        bytes = RoundUp(bytes, PageBytes);
+        bytes = BootPages.RoundUp(bytes, BootPages.PageBytes);
         ulong result = where;
         address = 0;
         if (blocks.Count == MaximumBlocks || bytes == 0
-            || EfiStatus.IsError(services->AllocatePages(how, EfiMemoryType.EfiLoaderData, bytes / PageBytes, &result)))
+            || EfiStatus.IsError(services->AllocatePages(how, EfiMemoryType.EfiLoaderData, bytes / BootPages.PageBytes, &result)))
         {
             return false;
         }
@@ -147,4 +141,12 @@ public static unsafe class LoaderMemory
         address = result;
         return true;
     }
+}
+
+/// <summary>The same for what is shared with the other way in.</summary>
+public struct FirmwarePages : IBootMemory
+{
+    public readonly bool TryAllocate(ulong bytes, uint type, out ulong address) => LoaderMemory.TryAllocate(bytes, type, out address);
+
+    public readonly bool TryAllocateLarge(ulong bytes, uint type, out ulong address) => LoaderMemory.TryAllocateLarge(bytes, type, out address);
 }

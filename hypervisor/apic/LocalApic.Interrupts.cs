@@ -148,6 +148,13 @@ public unsafe partial struct LocalApic
         _autoEoi[vector >> 6] = automatic ? old | bit : old & ~bit;
     }
 
+    /// <summary>Whether any vector is marked so: processors that deliver by themselves know no such thing.</summary>
+    public readonly bool HasAutoEoi => (_autoEoi[0] | _autoEoi[1] | _autoEoi[2] | _autoEoi[3]) != 0;
+
+    /// <summary>64 vectors of the trigger mode register, those from 64 * <paramref name="word"/> on: set for level-triggered ones.</summary>
+    public readonly ulong LevelTriggered(int word) =>
+        (ulong)Register(ApicRegisters.TriggerMode + (uint)word * 0x20 + 0x10) << 32 | Register(ApicRegisters.TriggerMode + (uint)word * 0x20);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly bool IsAutoEoi(byte vector) => ((_autoEoi[vector >> 6] >> vector) & 1) != 0;
 

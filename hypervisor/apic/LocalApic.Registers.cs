@@ -22,6 +22,9 @@ public unsafe partial struct LocalApic
     // ICR bits 31:20, 17:16 and 13 are reserved; 12 (delivery status in an xAPIC) is ignored.
     private const uint CommandReservedBits = 0xFFF32000, CommandBits = 0x000CCFFF;
 
+    /// <summary>Whether RDMSR of an x2APIC register reads one.</summary>
+    public static bool IsReadableInX2Apic(uint msr) => msr - Msr.X2ApicFirst < 64 && IsIn(X2ApicReadable, (msr - Msr.X2ApicFirst) << 4);
+
     /// <summary>
     /// Reads the register page. <paramref name="offset"/> is any byte offset below 4096; the addressed byte comes out in
     /// bits 7:0. False: not in xAPIC mode, so the page is not the APIC's.

@@ -14,10 +14,10 @@ public static unsafe class CpuidPolicy
     // Leaf 7: what needs a switch of state that the core does not make, or controls that it keeps.
     private const uint Leaf7EbxTscAdjust = 1 << 1, Leaf7EbxSgx = 1 << 2, Leaf7EbxMpx = 1 << 14, Leaf7EbxRdtM = 1 << 12, Leaf7EbxRdtA = 1 << 15, Leaf7EbxPt = 1 << 25;
     private const uint Leaf7EcxOspke = 1 << 4, Leaf7EcxPku = 1 << 3, Leaf7EcxWaitpkg = 1 << 5, Leaf7EcxCetSs = 1 << 7, Leaf7EcxRdpid = 1 << 22, Leaf7EcxKeyLocker = 1 << 23;
-    private const uint Leaf7EcxLa57 = 1 << 16;
+    private const uint Leaf7EcxLa57 = 1 << 16, Leaf7EcxTme = 1 << 13, Leaf7EcxBusLockDetect = 1 << 24, Leaf7EcxEnqcmd = 1 << 29, Leaf7EcxSgxLc = 1 << 30, Leaf7EcxPks = 1u << 31;
     private const uint Leaf7EdxSpecCtrl = 1u << 26, Leaf7EdxStibp = 1u << 27, Leaf7EdxL1dFlush = 1u << 28, Leaf7EdxArchCapabilities = 1u << 29,
         Leaf7EdxCoreCapabilities = 1u << 30, Leaf7EdxSsbd = 1u << 31, Leaf7EdxCetIbt = 1 << 20, Leaf7EdxHybrid = 1 << 15, Leaf7EdxAmx = 1 << 22 | 1 << 24 | 1 << 25,
-        Leaf7EdxUintr = 1 << 5, Leaf7EdxArchLbr = 1 << 19, Leaf7EdxPconfig = 1 << 18;
+        Leaf7EdxUintr = 1 << 5, Leaf7EdxSrbdsControl = 1 << 9, Leaf7EdxRtmForceAbort = 1 << 13, Leaf7EdxArchLbr = 1 << 19, Leaf7EdxPconfig = 1 << 18;
     private const uint ExtEcxSvm = 1 << 2, ExtEcxExtApic = 1 << 3, ExtEcxOsvw = 1 << 9, ExtEcxIbs = 1 << 10, ExtEcxSkinit = 1 << 12, ExtEcxWdt = 1 << 13, ExtEcxLwp = 1 << 15,
         ExtEcxTopology = 1 << 22, ExtEcxPerfCore = 1 << 23, ExtEcxPerfNb = 1 << 24, ExtEcxDataBreakpoint = 1 << 26, ExtEcxPerfTsc = 1 << 27, ExtEcxPerfLlc = 1 << 28, ExtEcxMwaitx = 1 << 29;
     private const uint ExtEdxRdtscp = 1 << 27;
@@ -79,7 +79,7 @@ public static unsafe class CpuidPolicy
         uint* result = stackalloc uint[4];
         uint leaf = (uint)vp->Gpr[Gpr.Rax], subleaf = (uint)vp->Gpr[Gpr.Rcx];
         if (leaf >> 28 == 4)
-            HypervisorLeaf(vp, leaf, result);
+            HypervisorLeaf<TBackend>(vp, leaf, result);
         else
         {
             Instructions.Cpuid(leaf, subleaf, result);
@@ -129,11 +129,12 @@ public static unsafe class CpuidPolicy
             case 7 when subleaf == 0:
                 r[1] &= ~(Leaf7EbxSgx | Leaf7EbxMpx | Leaf7EbxRdtM | Leaf7EbxRdtA | Leaf7EbxPt);
                 r[1] |= Leaf7EbxTscAdjust;
-                r[2] &= ~(Leaf7EcxOspke | Leaf7EcxWaitpkg | Leaf7EcxCetSs | Leaf7EcxKeyLocker | Leaf7EcxLa57);
+                r[2] &= ~(Leaf7EcxOspke | Leaf7EcxWaitpkg | Leaf7EcxCetSs | Leaf7EcxKeyLocker | Leaf7EcxLa57
+                    | Leaf7EcxTme | Leaf7EcxBusLockDetect | Leaf7EcxEnqcmd | Leaf7EcxSgxLc | Leaf7EcxPks);
                 if ((TBackend.GetCr4(vp) & Cr4Pke) != 0)
                     r[2] |= Leaf7EcxOspke;
                 r[3] &= ~(Leaf7EdxSpecCtrl | Leaf7EdxStibp | Leaf7EdxL1dFlush | Leaf7EdxArchCapabilities | Leaf7EdxCoreCapabilities | Leaf7EdxSsbd
-                    | Leaf7EdxCetIbt | Leaf7EdxHybrid | Leaf7EdxAmx | Leaf7EdxUintr | Leaf7EdxArchLbr | Leaf7EdxPconfig);
+                    | Leaf7EdxCetIbt | Leaf7EdxHybrid | Leaf7EdxAmx | Leaf7EdxUintr | Leaf7EdxSrbdsControl | Leaf7EdxRtmForceAbort | Leaf7EdxArchLbr | Leaf7EdxPconfig);
                 break;
             case 7:
                 r[0] = r[1] = r[2] = r[3] = 0;
@@ -191,17 +192,33 @@ public static unsafe class CpuidPolicy
         }
         else if (subleaf == 1)
         {
-            // XSAVEOPT, XSAVEC, XGETBV(1); supervisor states are not switched. EBX is the size that XSAVEC needs.
+            // XSAVEOPT, XSAVEC, XGETBV(1); supervisor states are not switched.
             r[0] &= 0b0111;
-            r[1] = (r[0] & 0b0010) != 0 ? r[1] : 0;
+            r[1] = (r[0] & 0b0010) != 0 ? CompactedSize(Instructions.XGetBv(0)) : 0;
             r[2] = 0; r[3] = 0;
         }
         else if (subleaf >= 64 || (xcr0Mask >> (int)subleaf & 1) == 0)
             r[0] = r[1] = r[2] = r[3] = 0;
     }
 
+    /// <summary>Size that XSAVEC needs for the components of an XCR0. Bochs says that of the standard format, and Linux compares. SDM 1, "Compacted Format for the Extended Region".</summary>
+    private static uint CompactedSize(ulong components)
+    {
+        const uint legacyAndHeader = 576, alignsTo64 = 1 << 1;
+        uint* registers = stackalloc uint[4];
+        uint size = legacyAndHeader;
+        for (int i = 2; i < 63; i++)
+        {
+            if ((components >> i & 1) == 0)
+                continue;
+            Instructions.Cpuid(0xD, (uint)i, registers);
+            size = ((registers[2] & alignsTo64) != 0 ? (size + 63) & ~63u : size) + registers[0];
+        }
+        return size;
+    }
+
     /// <summary>TLFS, "Hypervisor CPUID Leaf Range".</summary>
-    private static void HypervisorLeaf(VirtualProcessor* vp, uint leaf, uint* r)
+    private static void HypervisorLeaf<TBackend>(VirtualProcessor* vp, uint leaf, uint* r) where TBackend : struct, IBackend
     {
         r[0] = r[1] = r[2] = r[3] = 0;
         switch (leaf)
@@ -223,7 +240,7 @@ public static unsafe class CpuidPolicy
                 r[3] = HypervisorFeatures.FrequencyRegsAvailable | HypervisorFeatures.GuestCrashRegsAvailable | HypervisorFeatures.DirectSyntheticTimers;
                 break;
             case 0x40000004:
-                r[0] = HypervisorHints.RelaxedTiming;
+                r[0] = HypervisorHints.RelaxedTiming | (TBackend.PrefersExplicitEoi ? HypervisorHints.DeprecatingAeoiRecommended : 0);
                 r[1] = 0xFFFFFFFF; // spin-wait retries before HvCallNotifyLongSpinWait: never
                 break;
             case 0x40000005:
@@ -246,5 +263,5 @@ internal static class HypervisorFeatures
 /// <summary>EAX of leaf 0x40000004. TLFS, "Implementation Recommendations".</summary>
 internal static class HypervisorHints
 {
-    internal const uint RelaxedTiming = 1 << 5;
+    internal const uint RelaxedTiming = 1 << 5, DeprecatingAeoiRecommended = 1 << 9;
 }

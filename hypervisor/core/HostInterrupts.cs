@@ -6,15 +6,15 @@ namespace Lamina.Hypervisor.Core;
 
 public static unsafe class HostInterrupts<TBackend> where TBackend : struct, IBackend
 {
-    private const ulong NonMaskable = 2;
+    private const ulong DebugException = 1;
 
     public static void Handle(InterruptFrame* frame)
     {
         ulong vector = frame->Vector;
         if (vector < 32)
         {
-            // An NMI says nothing about the core's own state: firmware and watchdogs send them, and no guest is meant.
-            if (vector != NonMaskable)
+            // Bochs takes the single-step trap of a guest that has just exited in the core instead; the guest gets its own when its instruction is completed.
+            if (vector != DebugException || !AcpiTables.IsMachineBochs)
                 Panic.Stop(frame);
             return;
         }

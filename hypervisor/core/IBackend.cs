@@ -17,8 +17,14 @@ public unsafe interface IBackend
     /// <summary>Switches this logical processor into the mode in which guests can be entered. Interrupts are closed from here on.</summary>
     static abstract void InitializeProcessor();
 
+    /// <summary>How many pages of the account a virtual processor's hardware state takes.</summary>
+    static abstract uint PagesPerVp { get; }
+
     /// <summary>Gives a new virtual processor its hardware state, reset as the architecture says. Pages come from the partition's account.</summary>
     static abstract HvStatus InitializeVp(VirtualProcessor* vp);
+
+    /// <summary>Takes the hardware state back from the processor, which may hold parts of it, and returns its pages to the account.</summary>
+    static abstract void DestroyVp(VirtualProcessor* vp);
 
     /// <summary>Enters <paramref name="first"/> and from then on whatever the scheduler says. Does not return.</summary>
     static abstract void Run(VirtualProcessor* first);
@@ -55,6 +61,7 @@ public unsafe interface IBackend
     static abstract HvStatus GetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value);
 
     /// <summary>The opposite; values that the processor would refuse at entry are refused here, so that an entry cannot fail by them.</summary>
+    /// A new RIP ends the interrupt shadow: the parent has carried out the instruction that was in it.
     static abstract HvStatus SetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value);
 
     /// <summary>RIP goes behind the instruction that exited; the interrupt shadow ends.</summary>
@@ -88,6 +95,21 @@ public unsafe interface IBackend
 
     /// <summary>Whether the guest would take an interrupt of this vector now, but for its HLT: IF set and vector above the task priority.</summary>
     static abstract bool IsInterruptible(VirtualProcessor* vp, byte vector);
+
+    /// <summary>
+    /// Whether the processor itself takes requests out of the virtual APIC's registers for this virtual processor, and ends them there. Then nothing is
+    /// offered, and the APIC's cached state has been brought up to date with its registers.
+    /// </summary>
+    static abstract bool TryRefreshApic(VirtualProcessor* vp);
+
+    /// <summary>
+    /// Before an entry, when interrupts have changed or the APIC's mode has: lets the processor deliver by itself from here on where it can. False: what
+    /// follows is offered vector by vector.
+    /// </summary>
+    static abstract bool TryDelegateInterrupts(VirtualProcessor* vp);
+
+    /// <summary>Whether guests had better leave automatic EOI alone, since the processor delivers by itself where they do.</summary>
+    static abstract bool PrefersExplicitEoi { get; }
 
     /// <summary>Bits 7:4 are the priority class, as in the TPR.</summary>
     static abstract byte GetTaskPriority(VirtualProcessor* vp);

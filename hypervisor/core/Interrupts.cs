@@ -12,6 +12,8 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
     /// </summary>
     public static void Synchronize(VirtualProcessor* vp)
     {
+        if (TBackend.TryRefreshApic(vp))
+            return;
         byte offered = vp->OfferedVector;
         if (offered != 0 && TBackend.IsOfferTaken(vp))
         {
@@ -60,6 +62,8 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
         Synchronize(vp);
         if (vp->NmiPending && TBackend.TryInjectNmi(vp))
             vp->NmiPending = false;
+        if (TBackend.TryDelegateInterrupts(vp))
+            return;
         if (!vp->Apic.TryGetCandidate(out byte vector))
         {
             Withdraw(vp);
@@ -116,7 +120,8 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
             vp->Work |= EntryWork.Interrupts;
     }
 
-    private static void EndOfInterrupt(VirtualProcessor* vp, byte vector, bool level)
+    /// <summary>The guest has ended a vector; its APIC knows already.</summary>
+    public static void EndOfInterrupt(VirtualProcessor* vp, byte vector, bool level)
     {
         // TLFS, "SINTx Registers": an EOI is also a chance to deliver what waits.
         if (vp->Synic.QueuedSints != 0)

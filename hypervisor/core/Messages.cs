@@ -25,6 +25,7 @@ public static unsafe class Messages<TBackend> where TBackend : struct, IBackend
                 break;
             case SynicEffectKind.SintChanged:
                 vp->Synic.UpdateAutoEoi(effect, ref vp->Apic);
+                vp->Work |= EntryWork.Interrupts;
                 break;
         }
     }

@@ -1,7 +1,8 @@
-// The one file that names a backend: which one this machine runs is decided once, here. SVM is the only one yet.
+// The one file that names the backends: which one this machine runs is decided once, here.
 using System.Runtime;
 using Lamina.Hypervisor.Diagnostics;
 using Lamina.Hypervisor.Svm;
+using Lamina.Hypervisor.Vmx;
 
 namespace Lamina.Hypervisor.Core;
 
@@ -9,16 +10,26 @@ public static unsafe class Vendor
 {
     private const uint EcxVmx = 1 << 5;
 
+    private static class Choice { internal static bool IsVmx; }
+
     /// <summary>Preflight of the backend that fits, then everything that is generic over it. Does not return.</summary>
     public static void Start(Lamina.Abi.BootHandover* handover)
     {
-        if (!Preflight.HasLeafBit(0x80000001, 2, 1 << 2) && Preflight.HasLeafBit(1, 2, EcxVmx))
-            Panic.Stop("require: AMD SVM; this processor has Intel VMX, whose backend is not in this version"u8);
-        if (!SvmBackend.Preflight())
+        Choice.IsVmx = Preflight.HasLeafBit(1, 2, EcxVmx);
+        if (!(Choice.IsVmx ? VmxBackend.Preflight() : SvmBackend.Preflight()))
             Panic.Stop("require: a feature named above is missing"u8);
-        CoreStart<SvmBackend>.Run(handover);
+        if (Choice.IsVmx)
+            CoreStart<VmxBackend>.Run(handover);
+        else
+            CoreStart<SvmBackend>.Run(handover);
     }
 
     [RuntimeExport("core_interrupt")]
-    private static void OnInterrupt(InterruptFrame* frame) => HostInterrupts<SvmBackend>.Handle(frame);
+    private static void OnInterrupt(InterruptFrame* frame)
+    {
+        if (Choice.IsVmx)
+            HostInterrupts<VmxBackend>.Handle(frame);
+        else
+            HostInterrupts<SvmBackend>.Handle(frame);
+    }
 }

@@ -11,7 +11,7 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
     /// <summary>Fast strings. SDM 4, "IA32_MISC_ENABLE".</summary>
     private const ulong MiscEnable = 1;
     // Itself, the APIC page, extended state, counters, what SIMP and SIEFP cover, and the backend's.
-    private const ulong PagesPerVp = 7;
+    private static ulong PagesPerVp => 6 + TBackend.PagesPerVp;
 
     /// <summary>
     /// Creates a virtual processor, explicitly suspended; all but the first also wait for a start-up IPI.
@@ -95,9 +95,9 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
     private static void ReturnPages(VirtualProcessor* vp)
     {
         Partition* partition = vp->Partition;
-        ulong backendState = vp->BackendStatePhysical, extendedState = PhysicalMap.ToPhysical(vp->ExtendedState),
+        TBackend.DestroyVp(vp);
+        ulong extendedState = PhysicalMap.ToPhysical(vp->ExtendedState),
             apicPage = PhysicalMap.ToPhysical(vp->Apic.RegisterPage), stats = PhysicalMap.ToPhysical(vp->Stats), self = PhysicalMap.ToPhysical(vp);
-        partition->Account.Add(backendState);
         partition->Account.Add(extendedState);
         partition->Account.Add(vp->MessageOverlay.Saved);
         partition->Account.Add(vp->EventOverlay.Saved);

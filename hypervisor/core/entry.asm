@@ -39,7 +39,9 @@ core_interrupt_entries:
 %assign vector 0
 %rep 256
     align 16
-    %if vector = 8 || (vector >= 10 && vector <= 14) || vector = 17 || vector = 21 || vector = 29 || vector = 30
+    %if vector = 2
+    iretq                       ; an NMI says nothing about the core's own state: firmware and watchdogs send them, and no guest is meant
+    %elif vector = 8 || (vector >= 10 && vector <= 14) || vector = 17 || vector = 21 || vector = 29 || vector = 30
     %else
     push qword 0
     %endif
@@ -49,8 +51,8 @@ core_interrupt_entries:
 %endrep
 
 ; Builds an InterruptFrame (core/processor/InterruptFrame.cs) and calls C#.
-; xmm0-5 need no saving: with interrupts and NMIs closed outside the interrupt window, the code interrupted is either the
-; window stub itself (called as a function, so they are dead) or a panic.
+; xmm0-5 need no saving: with interrupts closed outside the interrupt window, and NMIs returned from at once (VMX does not close them), the
+; code interrupted is either the window stub itself (called as a function, so they are dead) or a panic.
 interrupt_common:
     push rax
     push rcx

@@ -61,6 +61,7 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
     private static ulong Join(ulong high, ulong low) => high << 32 | (uint)low;
 
     /// <summary>Carries a call out. False: not to its end; <paramref name="control"/> says where it goes on.</summary>
+    [SkipLocalsInit]
     private static bool Execute(VirtualProcessor* vp, ref ulong control, ulong first, ulong second, out ulong result)
     {
         HypercallInput input = new(control);

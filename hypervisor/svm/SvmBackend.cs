@@ -22,6 +22,11 @@ public readonly unsafe partial struct SvmBackend : IBackend
         internal static uint Features, AsidCount, NextAsid, AsidGeneration;
         /// <summary>Under QEMU's TCG, what docs/decisions/0005 lists.</summary>
         internal static bool IsTcg;
+        /// <summary>
+        /// Bochs never takes a virtual interrupt that is pending at an entry with IF set, so what the guest can take at once is injected; and its entry
+        /// does not load CR2.
+        /// </summary>
+        internal static bool IsBochs;
     }
 
     private static SvmFeatures Features => new(Shared.Features);
@@ -57,6 +62,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         ulong hostSave = CoreMemory.RequireContiguous(1);
         SetExtendedComponents(CpuidPolicy.ExtendedComponents);
         Shared.IsTcg = Core.Preflight.IsEmulatedByTcg;
+        Shared.IsBochs = AcpiTables.IsMachineBochs;
         Shared.NextAsid = 1;
         Shared.AsidGeneration = 1;
 
@@ -78,6 +84,9 @@ public readonly unsafe partial struct SvmBackend : IBackend
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vmcb* StateOf(VirtualProcessor* vp) => (Vmcb*)vp->BackendState;
+
+    /// <summary>The VMCB.</summary>
+    public static uint PagesPerVp => 1;
 
     public static HvStatus InitializeVp(VirtualProcessor* vp)
     {
@@ -107,6 +116,9 @@ public readonly unsafe partial struct SvmBackend : IBackend
         UpdateExceptionIntercepts(vp);
         return HvStatus.HV_STATUS_SUCCESS;
     }
+
+    // The processor keeps nothing of a VMCB that it is not told to trust (clean bits are not used).
+    public static void DestroyVp(VirtualProcessor* vp) => vp->Partition->Account.Add(vp->BackendStatePhysical);
 
     public static void Run(VirtualProcessor* first)
     {
@@ -164,5 +176,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         Instructions.WriteDr3(vp->DebugAddress[3]);
         if (CpuidPolicy.HasTscAux)
             Instructions.WrMsr(HostMsr.TSC_AUX, vp->TscAux);
+        if (Shared.IsBochs)
+            Instructions.WriteCr2(StateOf(vp)->Save.CR2);
     }
 }

@@ -62,7 +62,13 @@ public readonly unsafe partial struct SvmBackend
             return;
         }
         if (pending.Valid && pending.TYPE == EventInjection.ExternalInterrupt)
-            vp->Apic.Reinstate(pending.VECTOR);
+        {
+            // An injected offer that was not looked at since is still requested.
+            if (vp->OfferedVector == pending.VECTOR)
+                vp->OfferedVector = 0;
+            else
+                vp->Apic.Reinstate(pending.VECTOR);
+        }
         if (pending.Valid && pending.TYPE == EventInjection.Nmi)
             vp->NmiPending = true;
         vmcb->Control.EVENTINJ = hasErrorCode ? EventInjection.ForException(vector, errorCode) : EventInjection.ForException(vector);
@@ -171,6 +177,14 @@ public readonly unsafe partial struct SvmBackend
             if (offered && (control->InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
                 SkipShadowedHalt(vp);
         }
+        if (Shared.IsBochs && offered && !notify && !control->EVENTINJ.Valid && IsInterruptible(vp, vector))
+        {
+            // To IsOfferTaken it looks like an offer that the guest took as its first act.
+            control->EVENTINJ = EventInjection.ForInterrupt(vector);
+            control->V_INTR = control->V_INTR.WithV_IRQ(false);
+            control->Intercept1 &= ~VmcbIntercept1.VINTR;
+            return true;
+        }
         control->V_INTR = control->V_INTR.WithV_IRQ(offered).WithV_INTR_PRIO((byte)(vector >> 4)).WithV_INTR_VECTOR(vector);
         control->Intercept1 = notify ? control->Intercept1 | VmcbIntercept1.VINTR : control->Intercept1 & ~VmcbIntercept1.VINTR;
         return offered;
@@ -199,6 +213,11 @@ public readonly unsafe partial struct SvmBackend
         return (vmcb->Save.RFLAGS & RflagsIf) != 0 && (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) == 0
             && vector >> 4 > (vmcb->Control.V_INTR.V_TPR & 0xF);
     }
+
+    // AVIC is not used.
+    public static bool TryRefreshApic(VirtualProcessor* vp) => false;
+    public static bool TryDelegateInterrupts(VirtualProcessor* vp) => false;
+    public static bool PrefersExplicitEoi => false;
 
     public static byte GetTaskPriority(VirtualProcessor* vp) => (byte)(StateOf(vp)->Control.V_INTR.V_TPR << 4);
     public static void SetTaskPriority(VirtualProcessor* vp, byte value) =>

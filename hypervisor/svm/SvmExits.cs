@@ -57,6 +57,9 @@ public readonly unsafe partial struct SvmBackend
                 // An interrupt offered before STI: the emulator forgets the shadow, so the HLT behind it is looked for (OfferInterrupt).
                 if (Shared.IsTcg && (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
                     vp->Work |= EntryWork.Interrupts;
+                // An offer that waited at the entry for a shadow to end is not taken by Bochs either.
+                if (Shared.IsBochs)
+                    vp->Work |= EntryWork.Interrupts;
                 break;
             default:
                 HandleRareExit(vp, vmcb);
@@ -210,11 +213,22 @@ public readonly unsafe partial struct SvmBackend
         SetRip(vp, next);
     }
 
+    /// <summary>The instruction in the shadow has been carried out. Bochs does not take what was offered meanwhile: it is looked at again.</summary>
+    private static void EndInterruptShadow(VirtualProcessor* vp)
+    {
+        VmcbControlArea* control = &StateOf(vp)->Control;
+        if ((control->InterruptShadow & InterruptState.INTERRUPT_SHADOW) == 0)
+            return;
+        control->InterruptShadow &= ~InterruptState.INTERRUPT_SHADOW;
+        if (Shared.IsBochs)
+            vp->Work |= EntryWork.Interrupts;
+    }
+
     public static void SetRip(VirtualProcessor* vp, ulong next)
     {
         Vmcb* vmcb = StateOf(vp);
         vmcb->Save.RIP = (vmcb->Save.EFER & EferLma) != 0 ? next : (uint)next;
-        vmcb->Control.InterruptShadow &= ~InterruptState.INTERRUPT_SHADOW;
+        EndInterruptShadow(vp);
         // The processor did not see the instruction end: its single-step trap is ours to deliver. SDM 3B, "Single-Step Exception Condition".
         if ((vmcb->Save.RFLAGS & RflagsTf) != 0)
         {

@@ -249,6 +249,8 @@ public readonly unsafe partial struct SvmBackend
         };
         if (name == HvX64RegisterPat)
             vp->Pat = number;
+        if (name == HvX64RegisterRip)
+            EndInterruptShadow(vp);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 
@@ -269,7 +271,8 @@ public readonly unsafe partial struct SvmBackend
         HvX64RegisterCr0 => value >> 32 == 0 && ((value & Cr0Nw) == 0 || (value & Cr0Cd) != 0) && ((value & Cr0Pg) == 0 || (value & Cr0Pe) != 0),
         HvX64RegisterCr4 => (value & ~CpuidPolicy.GuestCr4Mask) == 0,
         HvX64RegisterEfer => (value & ~EferValid) == 0,
-        HvX64RegisterDr6 or HvX64RegisterDr7 => value >> 32 == 0,
+        // WRMSR of the last would raise #GP in the core.
+        HvX64RegisterDr6 or HvX64RegisterDr7 or HvX64RegisterTscAux => value >> 32 == 0,
         HvX64RegisterPat => MsrPolicy.IsValidPat(value),
         HvX64RegisterXfem => CpuidPolicy.IsValidXcr0(value),
         _ => true,

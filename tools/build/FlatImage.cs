@@ -9,6 +9,8 @@ public static class FlatImage
 {
     private const uint MultibootMagic = 0x1BADB002;
     private const uint MultibootHasAddresses = 1u << 16;
+    private const uint Multiboot2Magic = 0xE85250D6;
+    private const ushort Multiboot2AddressTag = 2;
 
     /// <summary>The flat bytes of a PE image.</summary>
     public static byte[] Flatten(PortableExecutable image)
@@ -44,6 +46,32 @@ public static class FlatImage
             return at;
         }
         throw new Failure("no Multiboot 1 header in its first 8 KiB");
+    }
+
+    /// <summary>
+    /// Finds the Multiboot2 header in the first 32 KiB and fills in the ends of its address tag. (Multiboot2 Specification, "The
+    /// address tag of Multiboot2 header".)
+    /// </summary>
+    /// <returns>Offset of the header.</returns>
+    /// <exception cref="Failure">No header, or one without an address tag, or one that does not load at the image's base.</exception>
+    public static int CompleteMultiboot2Header(byte[] flat, PortableExecutable image)
+    {
+        for (int at = 0; at + 16 <= Math.Min(flat.Length, 32768); at += 8)
+        {
+            if (Read(flat, at) != Multiboot2Magic || Read(flat, at) + Read(flat, at + 4) + Read(flat, at + 8) + Read(flat, at + 12) != 0)
+                continue;
+            int end = (int)Math.Min(at + Read(flat, at + 8), (uint)flat.Length), tag = at + 16;
+            while (tag + 24 <= end && (ushort)Read(flat, tag) != Multiboot2AddressTag && Read(flat, tag + 4) >= 8)
+                tag += (int)(Read(flat, tag + 4) + 7 & ~7u);
+            if (tag + 24 > end || (ushort)Read(flat, tag) != Multiboot2AddressTag)
+                throw new Failure("its Multiboot2 header lacks the address tag (type 2)");
+            if (Read(flat, tag + 8) != (uint)image.Base + at || Read(flat, tag + 12) != (uint)image.Base)
+                throw new Failure($"its Multiboot2 header must say header_addr 0x{image.Base + (uint)at:X} and load_addr 0x{image.Base:X}");
+            Write(flat, tag + 16, (uint)image.Base + (uint)flat.Length);
+            Write(flat, tag + 20, (uint)image.Base + image.SizeOfImage);
+            return at;
+        }
+        throw new Failure("no Multiboot2 header in its first 32 KiB");
     }
 
     private static uint Read(byte[] bytes, int at) => BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(at));

@@ -81,7 +81,7 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
         foreach (string room in image.Rooms)
             foreach (string source in NasmFiles(room))
             {
-                bool isFirst = image.Multiboot && HasMultibootHeader(source);
+                bool isFirst = image.Multiboot != 0 && HasMultibootHeader(source);
                 string assembled = await AssembleAsync(source);
                 if (isFirst)
                     own.Insert(0, assembled);
@@ -115,7 +115,9 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
     private IEnumerable<string> NasmFiles(string room) =>
         Directory.EnumerateFiles(Path.Combine(workspace.Root, room), "*.asm", SearchOption.AllDirectories).Order(StringComparer.Ordinal);
 
-    private static bool HasMultibootHeader(string source) => File.ReadAllText(source).Contains("0x1BADB002", StringComparison.OrdinalIgnoreCase);
+    private static readonly string[] MultibootMagics = ["0x1BADB002", "0xE85250D6"];
+
+    private bool HasMultibootHeader(string source) => File.ReadAllText(source).Contains(MultibootMagics[image.Multiboot - 1], StringComparison.OrdinalIgnoreCase);
 
     private async Task LinkAsync(List<string> objects, string library)
     {
@@ -145,8 +147,10 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
         byte[] flat = FlatImage.Flatten(linked);
         try
         {
-            if (image.Multiboot)
+            if (image.Multiboot == 1)
                 FlatImage.CompleteMultibootHeader(flat, linked);
+            else if (image.Multiboot == 2)
+                FlatImage.CompleteMultiboot2Header(flat, linked);
         }
         catch (Failure e)
         {

@@ -19,10 +19,10 @@ public enum ImageForm
 /// <param name="Entry">Symbol where it starts.</param>
 /// <param name="Base">Address it is linked at; null: relocatable.</param>
 /// <param name="Budget">Most bytes it may take, file and .bss together; null: no limit.</param>
-/// <param name="Multiboot">True: the file must begin (first 8 KiB) with a Multiboot 1 header.</param>
+/// <param name="Multiboot">Version of the Multiboot header that the file must begin with; 0: none.</param>
 /// <param name="After">Images whose flat files this one includes.</param>
 public sealed record Image(string Name, string Product, string[] Rooms, string Entry, ulong? Base, string Subsystem, ImageForm Form,
-    long? Budget = null, bool Multiboot = false, string[] After = null)
+    long? Budget = null, int Multiboot = 0, string[] After = null)
 {
     public string FlatProduct => Form == ImageForm.Flat ? Product : System.IO.Path.ChangeExtension(Product, ".flat");
 }
@@ -39,10 +39,12 @@ public static class ImageTable
         new("root", "root.exe", ["partitions/root", "drivers", "vmbus", .. Foundation], "lamina_root_entry", 0xFFFFFFFFC0000000, "native",
             ImageForm.ExecutableAndFlat),
         new("checks", "guest-checks.bin", ["partitions/guest/checks", "partitions/guest/machine", .. Foundation], "guest_entry32", 0x100000, "native",
-            ImageForm.Flat, Multiboot: true),
+            ImageForm.Flat, Multiboot: 1),
         new("bus", "guest-bus.bin", ["partitions/guest/bus", "partitions/guest/machine", "drivers", "vmbus", .. Foundation], "guest_entry32", 0x100000, "native",
-            ImageForm.Flat, Multiboot: true),
-        new("uefi", "BOOTX64.EFI", ["boot/uefi", .. Foundation], "efi_main", null, "efi_application",
+            ImageForm.Flat, Multiboot: 1),
+        new("uefi", "BOOTX64.EFI", ["boot/uefi", "boot/handover", .. Foundation], "efi_main", null, "efi_application",
             ImageForm.Executable, After: ["hypervisor", "root"]),
+        new("multiboot2", "lamina.mb2", ["boot/multiboot2", "boot/handover", .. Foundation], "multiboot2_entry32", 0x100000, "native",
+            ImageForm.Flat, Multiboot: 2, After: ["hypervisor", "root"]),
     ];
 }

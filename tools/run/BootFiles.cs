@@ -1,33 +1,40 @@
-// Gathers what goes onto the boot volume for a configuration.
+// Gathers what a machine boots from: our images, lamina.json and the files that it names.
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 
 namespace Lamina.Tools.Run;
 
-/// <summary>The loader, lamina.json and the files that it names.</summary>
-public static class BootFiles
+/// <summary>What goes onto a boot medium, whichever it is.</summary>
+/// <param name="Products">Folder with BOOTX64.EFI and lamina.mb2.</param>
+/// <param name="Files">lamina.json and the files beside it: name there to file on this machine.</param>
+public sealed record BootFiles(string Products, IReadOnlyDictionary<string, string> Files)
 {
-    public const string Loader = "EFI/BOOT/BOOTX64.EFI";
-    public const string Folder = "lamina/";
+    public const string Configuration = "lamina.json";
+    private const string Folder = "lamina/";
+
+    public string Loader => Path.Combine(Products, "BOOTX64.EFI");
+    public string Multiboot2 => Path.Combine(Products, "lamina.mb2");
+
+    /// <summary>Path to file of a volume that UEFI boots from.</summary>
+    public Dictionary<string, string> UefiVolume => new(Beside) { ["EFI/BOOT/BOOTX64.EFI"] = Loader };
+
+    /// <summary>Path to file of lamina.json and what is beside it.</summary>
+    public Dictionary<string, string> Beside => Files.ToDictionary(f => Folder + f.Key, f => f.Value);
 
     /// <summary>Looks each file up beside the configuration, then among the products and the guest material.</summary>
-    public static Dictionary<string, string> Collect(Workspace workspace, string config)
+    public static BootFiles Collect(Workspace workspace, string config)
     {
-        var files = new Dictionary<string, string>
-        {
-            [Loader] = Path.Combine(workspace.Out, "BOOTX64.EFI"),
-            [Folder + "lamina.json"] = config,
-        };
+        var files = new Dictionary<string, string> { [Configuration] = config };
         string beside = Path.GetDirectoryName(Path.GetFullPath(config));
-        foreach (string name in FatVolume.NamedFiles(File.ReadAllText(config)))
+        foreach (string name in NamedFiles.In(File.ReadAllText(config)))
         {
             string found = new[] { beside, workspace.Out, workspace.Cache }.Select(f => Path.Combine(f, name)).FirstOrDefault(File.Exists);
             if (found != null)
-                files[Folder + name] = found;
+                files[name] = found;
             else
                 Report.Say($"note: {Path.GetFileName(config)} names {name}, which is not beside it");
         }
-        return files;
+        return new BootFiles(workspace.Out, files);
     }
 }

@@ -1,15 +1,14 @@
-// Makes the volume that the machine boots from: a FAT file system with the loader, lamina.json and what it names.
+// Makes the volume that UEFI boots from: a FAT file system with the loader, lamina.json and what it names.
 using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
-using System.Text.RegularExpressions;
 using System.Threading.Tasks;
 
 namespace Lamina.Tools.Run;
 
 /// <summary>A FAT volume in a file, made with mtools, so that neither root nor a mount is needed.</summary>
-public static partial class FatVolume
+public static class FatVolume
 {
     private const long Slack = 4 << 20;
     private const long Smallest = 40 << 20; // below about 33 MiB there is no FAT32
@@ -30,16 +29,9 @@ public static partial class FatVolume
             await ChildProcess.RequireAsync("mcopy", ["-i", image, "-D", "o", source, "::" + target], environment: environment);
     }
 
-    /// <summary>The files that a lamina.json names; found by pattern, so that it works on a broken one too.</summary>
-    public static string[] NamedFiles(string config) =>
-        Named().Matches(config).Select(m => m.Groups[1].Value.Replace('\\', '/')).Distinct().ToArray();
-
     private static IEnumerable<string> Above(string path)
     {
         for (int at = path.IndexOf('/'); at > 0; at = path.IndexOf('/', at + 1))
             yield return path[..at];
     }
-
-    [GeneratedRegex("""(?<![\\\w])"(?:kernel|initrd|path)"\s*:\s*"([^"\n]+)""")]
-    private static partial Regex Named();
 }

@@ -35,17 +35,17 @@ public static class RunVerb
 
     public static async Task<int> RunAsync(Workspace workspace, RunOptions options)
     {
-        QemuCommand.ResolveAccel(options.Machine);
+        Emulators.Check(options.Machine);
         if (options.Config != null && !File.Exists(options.Config))
             throw new Failure($"--config {options.Config}: no such file", 2);
         Regex until = Pattern("--until", options.Until), fail = Pattern("--fail", options.Fail);
-        bool rootDisk = options.Config == null && ReferenceGuest.RunsFromRootDisk;
-        await Requirements.EnsureAsync(Requirements.Build, Requirements.Run, rootDisk || options.Machine.Disks.Count > 0 ? Requirements.Disks : []);
-        await BuildVerb.RunAsync(workspace, options.Config == null ? ["uefi"] : []);
-        string config = options.Config ?? await ReferenceGuest.EnsureAsync(workspace);
+        bool rootDisk = options.Config == null && ReferenceGuest.RunsFromRootDisk && !Emulators.IsBochs(options.Machine);
+        await Requirements.EnsureAsync(Requirements.Build, Emulators.Needs(options.Machine), rootDisk || options.Machine.Disks.Count > 0 ? Requirements.Disks : []);
+        await BuildVerb.RunAsync(workspace, options.Config == null ? ["uefi", "multiboot2"] : []);
+        string config = options.Config ?? await ReferenceGuest.EnsureAsync(workspace, rootDisk);
         if (rootDisk)
             options = options with { Machine = options.Machine with { Disks = [await ReferenceGuest.DiskAsync(workspace), .. options.Machine.Disks] } };
-        Dictionary<string, string> files = BootFiles.Collect(workspace, config);
+        BootFiles files = BootFiles.Collect(workspace, config);
         bool attached = !options.Headless && RawTerminal.InputIsTerminal && !Console.IsOutputRedirected;
         string log = options.SerialFile ?? Path.Combine(workspace.Logs, "run.log");
         Report.Say($"booting: {options.Machine.Processors} processor(s), {options.Machine.Memory}, {Path.GetFileName(config)}, serial log {Workspace.Show(log)}");
@@ -56,12 +56,12 @@ public static class RunVerb
         return await BootAsync(options, files, new SerialLog(copy), until, fail, attached, typeConnect: attached && options.Config == null);
     }
 
-    private static async Task<int> BootAsync(RunOptions options, Dictionary<string, string> files, SerialLog serial, Regex until, Regex fail, bool attached, bool typeConnect)
+    private static async Task<int> BootAsync(RunOptions options, BootFiles files, SerialLog serial, Regex until, Regex fail, bool attached, bool typeConnect)
     {
         var clock = Stopwatch.StartNew();
         using var stop = new CancellationTokenSource();
         using Stream screen = Console.OpenStandardOutput();
-        await using Emulator machine = await Emulator.StartAsync(options.Machine, files, serial, 
+        await using RunningMachine machine = await RunningMachine.StartAsync(options.Machine, files, serial,
             (bytes, text) => Show(screen, attached ? bytes.Span : Encoding.UTF8.GetBytes(text)));
         using var terminal = attached ? new RawTerminal() : null;
         var interrupted = new TaskCompletionSource<int>();
@@ -80,6 +80,7 @@ public static class RunVerb
             _ when Result(matched) is { } u => (0, $"matched: {u.Value.Trim()}"),
             _ when first == late => (OutOfTime, $"timed out after {options.Timeout} s"),
             _ when first == interrupted.Task => (await interrupted.Task, "ended by the user"),
+            _ when machine.Fault is { } fault => (1, fault),
             _ => (machine.ExitCode > 0 || until != null ? 1 : 0, until != null ? "the machine ended before --until matched" : "the machine ended"),
         };
         await TryScreenshotAsync(machine, options.Screenshot);
@@ -98,7 +99,7 @@ public static class RunVerb
         screen.Flush();
     }
 
-    private static async Task TryScreenshotAsync(Emulator machine, string file)
+    private static async Task TryScreenshotAsync(RunningMachine machine, string file)
     {
         if (file == null)
             return;
@@ -109,7 +110,7 @@ public static class RunVerb
     }
 
     /// <summary>Once the reference guest runs, the user is put into its terminal.</summary>
-    private static async Task ConnectAsync(Emulator machine, CancellationToken stop)
+    private static async Task ConnectAsync(RunningMachine machine, CancellationToken stop)
     {
         var started = new Regex($@"^{ReferenceGuest.Name}\| |\b{ReferenceGuest.Name}\b.*\b(Running|[Ss]tarted)\b", RegexOptions.Multiline);
         try
@@ -121,7 +122,7 @@ public static class RunVerb
     }
 
     // A blocking read on a thread of its own: there is no way to cancel it, and the program ends with it pending.
-    private static void StartTyping(Emulator machine, bool attached, Action quit)
+    private static void StartTyping(RunningMachine machine, bool attached, Action quit)
     {
         var thread = new Thread(() =>
         {

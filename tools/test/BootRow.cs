@@ -51,7 +51,14 @@ public sealed record BootRow
     public string Name { get; init; }
     /// <summary>What it shows, for the reader.</summary>
     public string About { get; init; }
+    /// <summary>amd, intel, or a processor model of the emulator.</summary>
     public string Cpu { get; init; } = "amd";
+    /// <summary>Processors of Bochs (intel, or a model's name) that the row is run on, too, as rows NAME-PROCESSOR with twice the time; "args" are QEMU's and left out.</summary>
+    public string[] Also { get; init; } = [];
+    /// <summary>qemu or bochs; default: the one that emulates the vendor.</summary>
+    public string Emulator { get; init; }
+    /// <summary>uefi, or bios: GRUB and lamina.mb2. Default: uefi in QEMU, bios in Bochs.</summary>
+    public string Firmware { get; init; }
     public int Smp { get; init; } = 1;
     public string Memory { get; init; } = "2G";
     public string[] Args { get; init; } = [];
@@ -82,6 +89,21 @@ public sealed record BootRow
     /// <summary>Says why this row is not run; it then counts as skipped.</summary>
     public string Skip { get; init; }
 
+    /// <summary>What it boots from, as run's --boot names it.</summary>
+    public string Boot { get; init; }
+
+    /// <summary>The emulator as run's --accel names it.</summary>
+    [JsonIgnore] public string Accel => Emulator switch
+    {
+        null => "auto",
+        "qemu" => Cpu == "intel" ? "tcg" : "auto",
+        "bochs" => "bochs",
+        _ => throw new Failure($"emulator {Emulator}: there are qemu and bochs"),
+    };
+
+    /// <summary>Whether a step talks to the emulator itself.</summary>
+    [JsonIgnore] public bool NeedsControls => Script.Any(s => s.Qmp != null);
+
     /// <summary>Folder of the row's file.</summary>
     [JsonIgnore] public string Folder { get; init; }
 
@@ -89,6 +111,8 @@ public sealed record BootRow
     {
         ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     };
+
+    private BootRow On(string processor) => this with { Name = $"{Name}-{processor}", Cpu = processor, Emulator = "bochs", Also = [], Args = [], Timeout = 2 * Timeout };
 
     /// <summary>All rows of a folder; a file holds one row or an array of them.</summary>
     public static List<BootRow> ReadAll(string folder)
@@ -113,7 +137,8 @@ public sealed record BootRow
             BootRow[] rows = text.TrimStart().StartsWith('[')
                 ? JsonSerializer.Deserialize<BootRow[]>(text, Format)
                 : [JsonSerializer.Deserialize<BootRow>(text, Format)];
-            return rows.Select(r => r.Name == null ? throw new Failure($"{file}: a row without a name") : r with { Folder = Path.GetDirectoryName(file) }).ToArray();
+            return rows.Select(r => r.Name == null ? throw new Failure($"{file}: a row without a name") : r with { Folder = Path.GetDirectoryName(file) })
+                .SelectMany(r => (BootRow[])[r, .. r.Also.Select(r.On)]).ToArray();
         }
         catch (JsonException e)
         {

@@ -62,18 +62,27 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         var disks = new BootDisks(volume, row, workspace.Cache, scratch);
         var machine = new MachineOptions
         {
-            Cpu = row.Cpu, Processors = row.Smp, Memory = row.Memory, Extra = row.Args, EndOnReset = row.EndOnReset,
+            Cpu = row.Cpu, Accel = row.Accel, Firmware = row.Firmware, Boot = row.Boot, Processors = row.Smp, Memory = row.Memory, Extra = row.Args,
+            EndOnReset = row.EndOnReset,
+        };
+        Emulators.Check(machine);
+        if (Emulators.IsBochs(machine) && (row.Disks.Length > 0 || row.Direct != null || row.NeedsControls))
+            throw new Unavailable("Bochs has no disk that Lamina has a driver for, loads no kernel by itself, and takes no commands");
+        if (Emulators.Lack(machine) is { } lack)
+            throw new Unavailable(lack);
+        machine = machine with
+        {
             DirectKernel = row.Direct == null ? null : await RequireAsync(volume, row.Direct.Kernel),
             DirectInitrd = row.Direct?.Initrd == null ? null : await RequireAsync(volume, row.Direct.Initrd),
             DirectCommandLine = row.Direct?.CommandLine, Disks = await disks.PrepareAsync(),
         };
-        Dictionary<string, string> files = row.Direct == null ? await volume.CollectAsync() : [];
+        BootFiles files = row.Direct == null ? await volume.CollectAsync() : null;
         return await PlayAsync(machine, files, serial, stop) ?? await disks.CheckAsync();
     }
 
-    private async Task<string> PlayAsync(MachineOptions machine, Dictionary<string, string> files, SerialLog serial, CancellationToken stop)
+    private async Task<string> PlayAsync(MachineOptions machine, BootFiles files, SerialLog serial, CancellationToken stop)
     {
-        await using Emulator emulator = await Emulator.StartAsync(machine, files, serial, null);
+        await using RunningMachine emulator = await RunningMachine.StartAsync(machine, files, serial, null);
         await File.WriteAllTextAsync(LogFile + ".cmd", emulator.CommandLine + "\n", stop);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop);
         limit.CancelAfter(TimeSpan.FromSeconds(row.Timeout * TimeScale));
@@ -86,10 +95,10 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         await limit.CancelAsync();
         if (emulator.Complaints.Length > 0)
             Report.Say($"         {Name}: the emulator says: {emulator.Complaints}");
-        return why ?? Forbidden(serial.Text);
+        return emulator.Fault ?? why ?? Forbidden(serial.Text);
     }
 
-    private async Task<string> PlayAsync(Emulator emulator, CancellationToken stop)
+    private async Task<string> PlayAsync(RunningMachine emulator, CancellationToken stop)
     {
         int position = 0, number = 0;
         foreach (Step step in row.Tests?.End == null ? row.Script : [.. row.Script, new Step { Expect = row.Tests.End }])
@@ -118,7 +127,7 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
     }
 
     /// <returns>The emulator's answer if it is an error, else null.</returns>
-    private static async Task<string> ControlAsync(Emulator emulator, JsonNode command)
+    private static async Task<string> ControlAsync(RunningMachine emulator, JsonNode command)
     {
         bool bare = command.GetValueKind() == JsonValueKind.String;
         string answer = await emulator.ControlAsync((bare ? command : command["execute"]).GetValue<string>(), bare ? null : command["arguments"]);
@@ -143,7 +152,7 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         }
     }
 
-    private static async Task<bool> EndsAsync(Emulator emulator, CancellationToken stop)
+    private static async Task<bool> EndsAsync(RunningMachine emulator, CancellationToken stop)
     {
         try
         {

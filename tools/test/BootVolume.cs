@@ -19,22 +19,18 @@ public sealed class BootVolume(Workspace workspace, BootRow row, string scratch)
 {
     private readonly ReferenceGuest guest = new(workspace);
 
-    /// <summary>Path on the volume to file on this machine.</summary>
-    public async Task<Dictionary<string, string>> CollectAsync()
+    /// <summary>What the row's machine boots from.</summary>
+    public async Task<BootFiles> CollectAsync()
     {
         string config = Path.Combine(scratch, "lamina.json");
         await File.WriteAllTextAsync(config, await ConfigAsync());
-        var files = new Dictionary<string, string>
-        {
-            [BootFiles.Loader] = Path.Combine(workspace.Out, "BOOTX64.EFI"),
-            [BootFiles.Folder + "lamina.json"] = config,
-        };
+        var files = new Dictionary<string, string> { [BootFiles.Configuration] = config };
         foreach ((string name, JsonNode source) in row.Files)
-            files[BootFiles.Folder + name] = await MakeAsync(name, source);
-        foreach (string name in FatVolume.NamedFiles(File.ReadAllText(config)))
-            if (!files.ContainsKey(BootFiles.Folder + name) && await FindAsync(name) is { } found)
-                files[BootFiles.Folder + name] = found;
-        return files;
+            files[name] = await MakeAsync(name, source);
+        foreach (string name in NamedFiles.In(File.ReadAllText(config)))
+            if (!files.ContainsKey(name) && await FindAsync(name) is { } found)
+                files[name] = found;
+        return new BootFiles(workspace.Out, files);
     }
 
     /// <summary>A file by name: guest material, a product, or beside the row; null when there is none.</summary>

@@ -102,3 +102,72 @@ public unsafe struct EfiGraphicsOutputModeInformation
     public fixed uint PixelInformation[4];
     public uint PixelsPerScanLine;
 }
+
+/// <summary>EFI_IP_ADDRESS; an IPv4 address stands in its first four bytes, in network order.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct EfiIpAddress
+{
+    public uint IPv4;
+    public uint Rest1;
+    public uint Rest2;
+    public uint Rest3;
+}
+
+/// <summary>EFI_PXE_BASE_CODE_PROTOCOL.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct EfiPxeBaseCodeProtocol
+{
+    public const uint EFI_PXE_BASE_CODE_TFTP_GET_FILE_SIZE = 1;
+    public const uint EFI_PXE_BASE_CODE_TFTP_READ_FILE = 2;
+
+    public ulong Revision;
+    public void* Start;
+    public void* Stop;
+    public void* Dhcp;
+    public void* Discover;
+
+    /// <summary>Protocol, operation, buffer, overwrite, buffer size, block size, server, file name, multicast information, do without a buffer.</summary>
+    public delegate* unmanaged<EfiPxeBaseCodeProtocol*, uint, void*, byte, ulong*, ulong*, EfiIpAddress*, byte*, void*, byte, ulong> Mtftp;
+    public void* UdpWrite;
+    public void* UdpRead;
+    public void* SetIpFilter;
+    public void* Arp;
+    public void* SetParameters;
+    public void* SetStationIp;
+    public void* SetPackets;
+    public EfiPxeBaseCodeMode* Mode;
+}
+
+/// <summary>EFI_PXE_BASE_CODE_MODE, as far as it is used.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct EfiPxeBaseCodeMode
+{
+    public const int PacketBytes = 1472;
+
+    public byte Started;
+    public byte Ipv6Available;
+    public byte Ipv6Supported;
+    public byte UsingIpv6;
+    public byte BisSupported;
+    public byte BisDetected;
+    public byte AutoArp;
+    public byte SendGUID;
+    public byte DhcpDiscoverValid;
+    public byte DhcpAckReceived;
+    public byte ProxyOfferReceived;
+    public byte PxeDiscoverValid;
+    public byte PxeReplyReceived;
+    public byte PxeBisReplyReceived;
+    public byte IcmpErrorReceived;
+    public byte TftpErrorReceived;
+    public byte MakeCallbacks;
+    public byte TTL;
+    public byte ToS;
+    public EfiIpAddress StationIp;
+    public EfiIpAddress SubnetMask;
+    public fixed byte DhcpDiscover[PacketBytes];
+    public fixed byte DhcpAck[PacketBytes];
+    public fixed byte ProxyOffer[PacketBytes];
+    public fixed byte PxeDiscover[PacketBytes];
+    public fixed byte PxeReply[PacketBytes];
+}

@@ -6,6 +6,9 @@ namespace Lamina.Boot;
 /// <summary>A source of files, one open at a time. Names are UTF-8 as lamina.json has them: beside it, or absolute with a leading slash.</summary>
 public unsafe interface IFileSource
 {
+    /// <summary>Most bytes that should be read at once, so that progress can be told in between.</summary>
+    ulong LargestRead { get; }
+
     /// <summary>Opens a file and tells its length in bytes; false when it does not exist or is a directory.</summary>
     bool TryOpen(ReadOnlySpan<byte> name, out ulong length);
 

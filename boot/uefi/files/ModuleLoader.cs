@@ -11,7 +11,7 @@ public unsafe struct ModuleLoader
 {
     public const int MaximumModules = 128;
 
-    private const ulong ChunkBytes = 4 * 1024 * 1024;
+    private const ulong SayFrom = 4 * 1024 * 1024;
     private const ulong TwoSeconds = 20_000_000; // 100 ns each
     private static ReadOnlySpan<byte> ConfigurationName => "lamina.json"u8;
 
@@ -37,7 +37,7 @@ public unsafe struct ModuleLoader
     {
         if (!source.TryOpen(ConfigurationName, out _))
         {
-            BootConsole.WriteLine("boot: \\lamina\\lamina.json is not on the boot volume: going on without modules"u8);
+            BootConsole.WriteLine("boot: lamina/lamina.json is not where the loader came from: going on without modules"u8);
             return;
         }
         source.Close();
@@ -92,7 +92,7 @@ public unsafe struct ModuleLoader
         }
         if (!source.TryOpen(name, out ulong length))
         {
-            SayOf(name, ": not found on the boot volume, left out"u8);
+            SayOf(name, ": not found where the loader came from, left out"u8);
             return false;
         }
         // An empty file is a module, too: the root says what is wrong with it.
@@ -119,10 +119,14 @@ public unsafe struct ModuleLoader
 
     private readonly bool ReadAll<TSource>(ref TSource source, ReadOnlySpan<byte> name, ulong address, ulong length) where TSource : struct, IFileSource
     {
+        if (length >= SayFrom && source.LargestRead >= length)
+        {
+            SayProgress(name, 0, length);
+        }
         ArmTimer();
         for (ulong done = 0; done < length;)
         {
-            ulong step = Math.Min(length - done, ChunkBytes);
+            ulong step = Math.Min(length - done, source.LargestRead);
             if (!source.TryRead((void*)(address + done), step))
             {
                 return false;
@@ -130,13 +134,18 @@ public unsafe struct ModuleLoader
             done += step;
             if (done < length && TimerElapsed())
             {
-                TextWriter line = BootConsole.BeginLine();
-                line.Text("boot: reading "u8).Printable(name).Text(": "u8).Decimal(done >> 20).Text(" of "u8).Decimal(length >> 20).Text(" MiB"u8);
-                BootConsole.WriteLine(ref line);
+                SayProgress(name, done, length);
                 ArmTimer();
             }
         }
         return true;
+    }
+
+    private static void SayProgress(ReadOnlySpan<byte> name, ulong done, ulong length)
+    {
+        TextWriter line = BootConsole.BeginLine();
+        line.Text("boot: reading "u8).Printable(name).Text(": "u8).Decimal(done >> 20).Text(" of "u8).Decimal(length >> 20).Text(" MiB"u8);
+        BootConsole.WriteLine(ref line);
     }
 
     private void Add(ReadOnlySpan<byte> name, ulong address, ulong length)

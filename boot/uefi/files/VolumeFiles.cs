@@ -27,6 +27,8 @@ public unsafe struct VolumeFiles : IFileSource
         return true;
     }
 
+    public readonly ulong LargestRead => 4 * 1024 * 1024;
+
     public bool TryOpen(ReadOnlySpan<byte> name, out ulong length)
     {
         length = 0;

@@ -7,10 +7,7 @@ namespace Lamina.Boot;
 /// <summary>A view of descriptors as GetMemoryMap wrote them; owns no memory.</summary>
 public readonly unsafe struct FirmwareMemoryMap
 {
-    /// <summary>Where real-mode addresses end: further processors start below it.</summary>
-    public const ulong OneMiB = 1 << 20;
-
-    private const ulong PageBytes = 4096;
+    private const ulong PageBytes = BootPages.PageBytes;
 
     private readonly byte* descriptors;
     private readonly ulong descriptorSize;
@@ -55,6 +52,21 @@ public readonly unsafe struct FirmwareMemoryMap
             default:
                 return MemoryRangeType.Reserved;
         }
+    }
+
+    /// <summary>Adds every descriptor to the handover's map. False: no room.</summary>
+    public bool TryAddTo(ref MemoryMapBuilder builder)
+    {
+        for (int i = 0; i < Count; i++)
+        {
+            ulong pages = this[i]->NumberOfPages;
+            ulong length = pages > ulong.MaxValue >> 12 ? ulong.MaxValue : pages << 12;
+            if (!builder.TryAdd(this[i]->PhysicalStart, length, TypeOf(this[i])))
+            {
+                return false;
+            }
+        }
+        return true;
     }
 
     /// <summary>First address above all memory that is RAM (usable or holding ACPI tables); 0 for an empty map.</summary>

@@ -1,49 +1,58 @@
 // The few facts of ACPI that the core needs: I/O APICs and overrides (MADT), and the PM timer that it calibrates its clocks by (FADT).
 using Lamina.Hypervisor.Diagnostics;
+using Lamina.X64.Paging;
 
 namespace Lamina.Hypervisor.Core;
 
-/// <summary>ACPI 6.5, "Root System Description Pointer", "MADT", "FADT". Tables are read in place, through the window.</summary>
+/// <summary>ACPI 6.5, "Root System Description Pointer", "MADT", "FADT". Tables are read in place: through the window, or mapped where a BIOS keeps them in reserved memory.</summary>
 public static unsafe class AcpiTables
 {
     private const uint FadtSignature = 0x50434146; // "FACP"
     private const uint MadtSignature = 0x43495041; // "APIC"
-    private const int HeaderLength = 36;
+    private const int HeaderLength = 36, RsdpLength = 36;
+    private const uint LongestTable = 1 << 16; // of those that are read here; a longer one is damaged
+    private const ulong PhysicalAddressEnd = 1UL << 46;
     private const int FadtPmTimerBlock = 76, FadtFlags = 112;
     private const uint FadtFlagTimer32 = 1 << 8;
     private const byte MadtIoApic = 1;
 
     private static byte* fadt, madt;
+    private static bool isMadeByBochs;
+
+    /// <summary>Whether the machine's tables say that they are Bochs' own, and CPUID does not say that there is a hypervisor (QEMU's name themselves so, too).</summary>
+    public static bool IsMachineBochs => isMadeByBochs && !Preflight.HasLeafBit(1, 2, 1u << 31);
 
     public static void Initialize(ulong rsdpPhysical)
     {
-        if (rsdpPhysical == 0 || !PhysicalMemoryRanges.Contains(rsdpPhysical, 36) && rsdpPhysical >= 0x100000)
+        if (!TryReach(rsdpPhysical, RsdpLength, out byte* rsdp))
             return;
-        byte* rsdp = PhysicalMap.ToPointer(rsdpPhysical);
+        const ulong bochs = 0x20_53_48_43_4F_42; // "BOCHS "
+        isMadeByBochs = (*(ulong*)(rsdp + 9) & 0xFFFF_FFFF_FFFF) == bochs;
         bool extended = rsdp[15] >= 2 && *(ulong*)(rsdp + 24) != 0;
         ulong root = extended ? *(ulong*)(rsdp + 24) : *(uint*)(rsdp + 16);
         int width = extended ? 8 : 4;
-        if (!TryGetTable(root, out byte* table))
+        if (!TryReach(root, HeaderLength, out byte* table) || !TryReach(root, *(uint*)(table + 4), out table))
             return;
         uint length = *(uint*)(table + 4);
         for (int at = HeaderLength; at + width <= length; at += width)
         {
             ulong entry = width == 8 ? *(ulong*)(table + at) : *(uint*)(table + at);
-            if (!TryGetTable(entry, out byte* candidate))
+            if (!TryReach(entry, HeaderLength, out byte* header) || *(uint*)header is not (FadtSignature or MadtSignature)
+                || !TryReach(entry, *(uint*)(header + 4), out byte* whole))
                 continue;
-            uint signature = *(uint*)candidate;
-            if (signature == FadtSignature) fadt = candidate;
-            if (signature == MadtSignature) madt = candidate;
+            if (*(uint*)whole == FadtSignature) fadt = whole;
+            else madt = whole;
         }
     }
 
-    private static bool TryGetTable(ulong physical, out byte* table)
+    private static bool TryReach(ulong physical, uint length, out byte* bytes)
     {
-        table = null;
-        if (physical == 0 || !PhysicalMemoryRanges.Contains(physical, HeaderLength))
+        bytes = null;
+        if (physical == 0 || physical >= PhysicalAddressEnd || length < RsdpLength || length > LongestTable)
             return false;
-        table = PhysicalMap.ToPointer(physical);
-        return PhysicalMemoryRanges.Contains(physical, *(uint*)(table + 4));
+        bytes = PhysicalMemoryRanges.Contains(physical, length) ? PhysicalMap.ToPointer(physical)
+            : (byte*)CoreAddressSpace.MapDevice(physical, length, MemoryType.WriteBack);
+        return true;
     }
 
     /// <summary>I/O port of the power management timer, and the mask of its width.</summary>

@@ -25,6 +25,16 @@ public static unsafe class HostTables
 
     [RuntimeImport("*", "core_interrupt_entries_address"), MethodImpl(MethodImplOptions.InternalCall)] private static extern ulong EntriesAddress();
 
+    /// <summary>Base of the TSS that the task register holds.</summary>
+    public static ulong TaskBase
+    {
+        get
+        {
+            fixed (Tables* tables = &Storage.Tables)
+                return (ulong)tables->Task;
+        }
+    }
+
     public static void Load()
     {
         fixed (Tables* tables = &Storage.Tables)

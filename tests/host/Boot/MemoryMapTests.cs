@@ -39,7 +39,7 @@ public unsafe class MemoryMapTests
         fixed (MemoryRange* o = output)
         {
             MemoryMapBuilder builder = new(c, claims.Length);
-            Assert.True(builder.TryAdd(new FirmwareMemoryMap(map, (ulong)firmware.Length, DescriptorSize)));
+            Assert.True(new FirmwareMemoryMap(map, (ulong)firmware.Length, DescriptorSize).TryAddTo(ref builder));
             foreach (var (start, length, type) in own) Assert.True(builder.TryAdd(start, length, type));
             int count = builder.Build(o, output.Length);
             return output.Take(count).Select(r => (r.Base, r.Base + r.Length, r.Type)).ToList();
@@ -154,7 +154,7 @@ public unsafe class MemoryMapTests
             Assert.Equal(address - 2 * MiB, below);
             Assert.False(map.TryFindFree(101 * MiB, 2 * MiB, ulong.MaxValue, out _));
             Assert.Equal(4160 * MiB, map.TopOfRam());
-            Assert.True(map.TryFindLeftPage(FirmwareMemoryMap.OneMiB, out ulong page));
+            Assert.True(map.TryFindLeftPage(BootPages.OneMiB, out ulong page));
             Assert.Equal(0x9F000UL, page);
         }
     }
@@ -165,7 +165,7 @@ public unsafe class MemoryMapTests
         byte[] bytes = Firmware((EfiMemoryType.EfiBootServicesCode, 0, 1, WB), (EfiMemoryType.EfiLoaderData, 0x5000, 4, WB), (EfiMemoryType.EfiRuntimeServicesData, 0x9000, 1, WB));
         fixed (byte* p = bytes)
         {
-            Assert.False(new FirmwareMemoryMap(p, (ulong)bytes.Length, DescriptorSize).TryFindLeftPage(FirmwareMemoryMap.OneMiB, out _));
+            Assert.False(new FirmwareMemoryMap(p, (ulong)bytes.Length, DescriptorSize).TryFindLeftPage(BootPages.OneMiB, out _));
         }
     }
 }

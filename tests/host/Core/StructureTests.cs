@@ -16,13 +16,19 @@ public unsafe class StructureTests
     [InlineData("VP_R15", nameof(VirtualProcessor.Gpr), 120)]
     [InlineData("VP_XMM", nameof(VirtualProcessor.Xmm), 0)]
     [InlineData("VP_STATE_PHYSICAL", nameof(VirtualProcessor.BackendStatePhysical), 0)]
+    [InlineData("VP_STATE", nameof(VirtualProcessor.BackendState), 0)]
     [InlineData("VP_EXTENDED", nameof(VirtualProcessor.ExtendedState), 0)]
     [InlineData("VP_XCR0", nameof(VirtualProcessor.Xcr0), 0)]
-    public void The_world_switch_knows_the_offsets(string name, string field, int within)
+    public void The_world_switches_know_the_offsets(string name, string field, int within)
     {
-        string source = File.ReadAllText(Path.Combine(Tools.Repository.Root, "hypervisor", "svm", "svm.asm"));
-        int offset = int.Parse(Regex.Match(source, $@"%define {name} (\d+)").Groups[1].Value);
-        Assert.Equal(OffsetOf(field) + within, offset);
+        foreach (string vendor in (string[])["svm", "vmx"])
+        {
+            // Each reaches its own half of the backend's state.
+            string own = name == "VP_STATE" && vendor == "svm" || name == "VP_STATE_PHYSICAL" && vendor == "vmx" ? null : name;
+            string source = File.ReadAllText(Path.Combine(Tools.Repository.Root, "hypervisor", vendor, vendor + ".asm"));
+            if (own != null)
+                Assert.Equal(OffsetOf(field) + within, int.Parse(Regex.Match(source, $@"%define {own} (\d+)").Groups[1].Value));
+        }
     }
 
     private static int OffsetOf(string field)
@@ -34,6 +40,7 @@ public unsafe class StructureTests
             nameof(VirtualProcessor.Gpr) => (byte*)vp.Gpr - start,
             nameof(VirtualProcessor.Xmm) => (byte*)vp.Xmm - start,
             nameof(VirtualProcessor.BackendStatePhysical) => (byte*)&vp.BackendStatePhysical - start,
+            nameof(VirtualProcessor.BackendState) => (byte*)&vp.BackendState - start,
             nameof(VirtualProcessor.ExtendedState) => (byte*)&vp.ExtendedState - start,
             _ => (byte*)&vp.Xcr0 - start,
         });

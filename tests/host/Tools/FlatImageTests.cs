@@ -65,6 +65,28 @@ public class FlatImageTests
     }
 
     [Fact]
+    public void The_multiboot2_header_gets_its_ends()
+    {
+        var image = new PortableExecutable(Pe((".text", 0x1000, 0x100, Multiboot2(0x101000, 0x100000)), (".data", 0x2000, 0x1800, [5])));
+        byte[] flat = FlatImage.Flatten(image);
+        Assert.Equal(0x1000, FlatImage.CompleteMultiboot2Header(flat, image));
+        Assert.Equal(0x100000u + (uint)flat.Length, BinaryPrimitives.ReadUInt32LittleEndian(flat.AsSpan(0x1030)));
+        Assert.Equal(0x100000u + image.SizeOfImage, BinaryPrimitives.ReadUInt32LittleEndian(flat.AsSpan(0x1034)));
+    }
+
+    [Theory]
+    [InlineData(0x101000u, 0x100000u, 7, "lacks the address tag")]
+    [InlineData(0x101008u, 0x100000u, 2, "header_addr 0x101000")]
+    [InlineData(0x101000u, 0x200000u, 2, "load_addr 0x100000")]
+    public void A_wrong_multiboot2_header_is_refused(uint header, uint load, ushort tag, string why)
+    {
+        var image = new PortableExecutable(Pe((".text", 0x1000, 0x100, Multiboot2(header, load, tag)), (".data", 0x2000, 1, [5])));
+        Assert.Contains(why, Assert.Throws<Failure>(() => FlatImage.CompleteMultiboot2Header(FlatImage.Flatten(image), image)).Message);
+        var none = new PortableExecutable(Pe((".text", 0x1000, 0x100, [1])));
+        Assert.Contains("no Multiboot2 header", Assert.Throws<Failure>(() => FlatImage.CompleteMultiboot2Header(FlatImage.Flatten(none), none)).Message);
+    }
+
+    [Fact]
     public void No_prefix_of_an_image_crashes_the_reader()
     {
         byte[] whole = Pe((".text", 0x1000, 0x10, [1]));
@@ -83,6 +105,16 @@ public class FlatImageTests
     {
         var bytes = new byte[32];
         uint[] fields = [0x1BADB002, flags, unchecked(0u - 0x1BADB002 - flags), header, load, 0, 0, header + 32];
+        for (int i = 0; i < fields.Length; i++)
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(i * 4), fields[i]);
+        return bytes;
+    }
+
+    // An information tag of 12 bytes, so padded, then the address tag, then the end.
+    private static byte[] Multiboot2(uint header, uint load, ushort tag = 2)
+    {
+        uint[] fields = [0xE85250D6, 0, 64, unchecked(0u - 0xE85250D6 - 64), 1, 12, 6, 0, tag, 24, header, load, 0, 0, 0, 8];
+        var bytes = new byte[64];
         for (int i = 0; i < fields.Length; i++)
             BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(i * 4), fields[i]);
         return bytes;

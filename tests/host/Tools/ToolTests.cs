@@ -55,7 +55,7 @@ public class ToolTests
 
     [Fact]
     public void A_configuration_tells_its_files_even_when_it_is_broken() =>
-        Assert.Equal(["vmlinuz", "initrd.img", "disks/a.img"], FatVolume.NamedFiles("""
+        Assert.Equal(["vmlinuz", "initrd.img", "disks/a.img"], NamedFiles.In("""
             { "vms": [ { "kernel": "vmlinuz", "initrd" : "initrd.img", "cmdline": "kernel", // "x
               "disks": [ { "path": "disks\a.img" }, { "path": "disks/a.img" } ], "kernel" }
             """));
@@ -128,17 +128,16 @@ public class ToolTests
     }
 
     [Theory]
-    [InlineData("amd", "bochs", "later issue")]
-    [InlineData("intel", "auto", "later issue")]
+    [InlineData("intel", "tcg", "QEMU emulates SVM only")]
     [InlineData("amd", "fast", "there are auto, kvm, tcg and bochs")]
     public void A_machine_that_cannot_be_had_is_refused_in_one_line(string cpu, string accel, string why) =>
-        Assert.Contains(why, Assert.Throws<Failure>(() => QemuCommand.ResolveAccel(new MachineOptions { Cpu = cpu, Accel = accel })).Message);
+        Assert.Contains(why, Assert.Throws<Failure>(() => Emulators.Check(new MachineOptions { Cpu = cpu, Accel = accel })).Message);
 
     [Fact]
     public void What_follows_the_dashes_replaces_what_the_tool_would_say()
     {
         var options = new MachineOptions { Accel = "tcg", DirectKernel = "k", Extra = ["-cpu", "EPYC,+svm,+npt"] };
-        List<string> arguments = QemuCommand.Arguments(options, "/x");
+        List<string> arguments = Qemu.CommandLine(options, "/x");
         Assert.Equal("EPYC,+svm,+npt", arguments[arguments.IndexOf("-cpu") + 1]);
         Assert.Single(arguments, "-cpu");
     }

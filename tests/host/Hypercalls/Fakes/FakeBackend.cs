@@ -40,6 +40,12 @@ public readonly unsafe struct FakeBackend : IBackend
     public static void Enter(VirtualProcessor* vp) { }
     public static ReadOnlySpan<byte> HypercallInstruction => [0x0F, 0x01, 0xD9];
 
+    public static bool TryRefreshApic(VirtualProcessor* vp) => false;
+    public static bool TryDelegateInterrupts(VirtualProcessor* vp) => false;
+    public static bool PrefersExplicitEoi => false;
+    public static uint PagesPerVp => 1;
+    public static void DestroyVp(VirtualProcessor* vp) => vp->Partition->Account.Add(vp->BackendStatePhysical);
+
     public static HvStatus InitializeVp(VirtualProcessor* vp)
     {
         if (!vp->Partition->Account.TryTake(out ulong page)) return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;

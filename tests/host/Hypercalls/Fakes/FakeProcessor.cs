@@ -14,6 +14,7 @@ namespace Lamina.X64
         public static ulong RdTsc() => Tsc += 100;
         public static ulong RdMsr(uint msr) => Msrs.GetValueOrDefault(msr);
         public static void WrMsr(uint msr, ulong value) => Msrs[msr] = value;
+        public static ulong XGetBv(uint register) => 0;
         public static void XSetBv(uint register, ulong value) { }
         public static void Out8(ushort port, byte value) { }
 

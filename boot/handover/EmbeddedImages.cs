@@ -1,4 +1,4 @@
-// The core and the root inside BOOTX64.EFI, and the jump into the core (enter.asm, images.asm).
+// The core and the root inside the boot image, and the jump into the core (enter.asm, images.asm).
 using System;
 using System.Runtime;
 using System.Runtime.CompilerServices;
@@ -33,7 +33,7 @@ public static unsafe class EmbeddedImages
             BootConsole.WriteLine(ref line);
             return true;
         }
-        line.Text("boot: the "u8).Text(name).Text(" image in BOOTX64.EFI is damaged: expected "u8);
+        line.Text("boot: the "u8).Text(name).Text(" image in the boot image is damaged: expected "u8);
         line.Text(fault switch
         {
             PeImageFault.NotAnImage => "MZ and PE headers"u8,

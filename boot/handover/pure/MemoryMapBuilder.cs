@@ -48,21 +48,6 @@ public unsafe struct MemoryMapBuilder
         return true;
     }
 
-    /// <summary>Adds every descriptor of the firmware's map. False: no room.</summary>
-    public bool TryAdd(FirmwareMemoryMap map)
-    {
-        for (int i = 0; i < map.Count; i++)
-        {
-            ulong pages = map[i]->NumberOfPages;
-            ulong length = pages > ulong.MaxValue >> 12 ? ulong.MaxValue : pages << 12;
-            if (!TryAdd(map[i]->PhysicalStart, length, FirmwareMemoryMap.TypeOf(map[i])))
-            {
-                return false;
-            }
-        }
-        return true;
-    }
-
     /// <summary>Writes the finished map; the number of ranges, or -1 when <paramref name="room"/> is too small (2 x claims always suffices).</summary>
     public readonly int Build(MemoryRange* output, int room)
     {

@@ -1,4 +1,4 @@
-; Leaves the firmware's world: the one step that C# cannot say, and the addresses of the embedded images.
+; Leaves the loader's world: the one step that C# cannot say, and the addresses of the embedded images.
 bits 64
 default rel
 

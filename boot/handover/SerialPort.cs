@@ -14,6 +14,7 @@ public static class SerialPort
     private const ushort LineStatus = Data + 5;
     private const ushort Scratch = Data + 7;
     private const byte TransmitterHoldingRegisterEmpty = 0x20;
+    private const byte TransmitterEmpty = 0x40;
     private const int PatienceReads = 100_000; // a port read takes about 1 us, a character 87 us
 
     /// <summary>Whether a UART answers: its scratch register keeps what is written.</summary>
@@ -46,6 +47,14 @@ public static class SerialPort
                 Instructions.Out8(Data, value);
                 return;
             }
+        }
+    }
+
+    /// <summary>Waits until everything has left: who initializes the UART next clears its FIFO.</summary>
+    public static void Drain()
+    {
+        for (int i = 0; i < PatienceReads && (Instructions.In8(LineStatus) & TransmitterEmpty) == 0; i++)
+        {
         }
     }
 }

@@ -3,21 +3,21 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
-using System.Net.Sockets;
 using System.Text;
-using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Threading;
 using System.Threading.Tasks;
 
 namespace Lamina.Tools.Run;
 
-/// <summary>A running QEMU whose COM1 is in our hands. Disposing it ends it.</summary>
-public sealed class Emulator : IAsyncDisposable
+/// <summary>A running emulator whose COM1 is in our hands. Disposing it ends it.</summary>
+public sealed class RunningMachine : IAsyncDisposable
 {
     private readonly string folder;
-    private readonly List<string> arguments;
+    private readonly IEmulator emulator;
     private readonly List<Process> guards = [];
     private Process process;
+    private Stream keyboard;
     private TaskCompletionSource restarted; // set while a restart is wanted
     private readonly Task pumping;
     private readonly StringBuilder complaints = new();
@@ -35,23 +35,20 @@ public sealed class Emulator : IAsyncDisposable
     public Task Ended => pumping;
     public int ExitCode => process.HasExited ? process.ExitCode : -1;
 
-    /// <summary>Makes the volume and starts the machine.</summary>
-    /// <param name="files">What is on the boot volume; ignored for a direct kernel.</param>
+    /// <summary>Makes the boot medium and starts the machine.</summary>
+    /// <param name="files">What is on the boot medium; null for a direct kernel.</param>
     /// <param name="echo">Sees the serial bytes as they come, and the clean text in them; may be null.</param>
-    public static async Task<Emulator> StartAsync(MachineOptions options, IReadOnlyDictionary<string, string> files, SerialLog log, Action<ReadOnlyMemory<byte>, string> echo)
+    public static async Task<RunningMachine> StartAsync(MachineOptions options, BootFiles files, SerialLog log, Action<ReadOnlyMemory<byte>, string> echo)
     {
         string folder = Directory.CreateTempSubdirectory("lamina-").FullName;
         try
         {
-            if (options.DirectKernel == null)
-            {
-                await FatVolume.WriteAsync(QemuCommand.Volume(folder), files);
-                await File.WriteAllBytesAsync(QemuCommand.Variables(folder), await File.ReadAllBytesAsync(Firmware.Find().Variables)); // the original may be read-only
-            }
             var disks = new List<MachineDisk>();
             foreach (MachineDisk disk in options.Disks)
                 disks.Add(await disk.PrepareAsync(folder, disks.Count));
-            return new Emulator(options with { Disks = disks }, folder, log, echo);
+            IEmulator emulator = Emulators.Create(options with { Disks = disks }, folder);
+            await emulator.PrepareAsync(files);
+            return new RunningMachine(emulator, folder, log, echo);
         }
         catch
         {
@@ -60,28 +57,26 @@ public sealed class Emulator : IAsyncDisposable
         }
     }
 
-    private Emulator(MachineOptions options, string folder, SerialLog log, Action<ReadOnlyMemory<byte>, string> echo)
+    private RunningMachine(IEmulator emulator, string folder, SerialLog log, Action<ReadOnlyMemory<byte>, string> echo)
     {
         this.folder = folder;
+        this.emulator = emulator;
         Serial = log;
-        arguments = QemuCommand.Arguments(options, folder);
-        CommandLine = Program + " " + string.Join(' ', arguments);
+        CommandLine = emulator.Program + " " + string.Join(' ', emulator.Arguments);
         Start();
         pumping = PumpAsync(echo);
     }
 
-    private const string Program = "qemu-system-x86_64";
-
     private void Start()
     {
-        var start = new ProcessStartInfo(Program, arguments)
+        var start = new ProcessStartInfo(emulator.Program, emulator.Arguments)
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
         };
         process = Process.Start(start);
         if (!OperatingSystem.IsWindows())
             guards.Add(StartGuard(process.Id, folder));
-        process.ErrorDataReceived += (_, e) => { if (e.Data != null) lock (complaints) complaints.AppendLine(e.Data); };
+        process.ErrorDataReceived += (_, e) => { if (e.Data != null && emulator.IsComplaint(e.Data)) lock (complaints) complaints.AppendLine(e.Data); };
         process.BeginErrorReadLine();
     }
 
@@ -102,8 +97,11 @@ public sealed class Emulator : IAsyncDisposable
         await typing.WaitAsync();
         try
         {
-            await process.StandardInput.BaseStream.WriteAsync(bytes);
-            await process.StandardInput.BaseStream.FlushAsync();
+            if (keyboard is { } com1)
+            {
+                await com1.WriteAsync(bytes);
+                await com1.FlushAsync();
+            }
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException) { } // it ended meanwhile
         finally
@@ -115,30 +113,13 @@ public sealed class Emulator : IAsyncDisposable
     public Task TypeAsync(string text) => TypeAsync(Encoding.UTF8.GetBytes(text));
 
     /// <summary>Writes the screen to a PNG file.</summary>
-    public async Task ScreenshotAsync(string file)
-    {
-        file = Path.GetFullPath(file);
-        File.Delete(file);
-        string answer = await ControlAsync("screendump", new { filename = file, format = "png" });
-        if (answer.Contains("\"error\""))
-            throw new Failure($"no screenshot: {answer}");
-    }
+    public Task ScreenshotAsync(string file) => emulator.ScreenshotAsync(file);
 
     /// <summary>Sends one control command and returns the answer line.</summary>
-    public async Task<string> ControlAsync(string command, object arguments = null)
-    {
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        await socket.ConnectAsync(new UnixDomainSocketEndPoint(QemuCommand.ControlSocket(folder)));
-        using var stream = new NetworkStream(socket);
-        using var reader = new StreamReader(stream);
-        await reader.ReadLineAsync();
-        foreach (string line in new[] { """{"execute":"qmp_capabilities"}""", JsonSerializer.Serialize(arguments == null ? new { execute = command } : (object)new { execute = command, arguments }) })
-            await stream.WriteAsync(Encoding.UTF8.GetBytes(line + "\n"));
-        for (int answers = 0; await reader.ReadLineAsync() is { } line;)
-            if ((line.Contains("\"return\"") || line.Contains("\"error\"")) && ++answers == 2)
-                return line;
-        throw new Failure("the emulator closed its control socket");
-    }
+    public Task<string> ControlAsync(string command, JsonNode arguments = null) => emulator.ControlAsync(command, arguments);
+
+    /// <summary>What stopped the machine from inside the emulator, in one line; null: nothing did.</summary>
+    public string Fault => pumping.IsCompleted ? emulator.Fault : null;
 
     public async ValueTask DisposeAsync()
     {
@@ -146,6 +127,7 @@ public sealed class Emulator : IAsyncDisposable
             process.Kill();
         await pumping;
         process.Dispose();
+        emulator.Dispose();
         foreach (Process guard in guards)
         {
             await guard.WaitForExitAsync();
@@ -162,8 +144,9 @@ public sealed class Emulator : IAsyncDisposable
         {
             while (true)
             {
-                Stream output = process.StandardOutput.BaseStream;
-                for (int count; (count = await output.ReadAsync(buffer)) > 0;)
+                Com1 com1 = await emulator.ConnectAsync(process);
+                keyboard = com1.Input;
+                for (int count; com1.Output != null && (count = await ReadAsync(com1.Output, buffer)) > 0;)
                 {
                     string added = Serial.Append(buffer.AsSpan(0, count));
                     echo?.Invoke(buffer.AsMemory(0, count), added);
@@ -179,6 +162,19 @@ public sealed class Emulator : IAsyncDisposable
         finally
         {
             Serial.End();
+        }
+    }
+
+    // A killed emulator may reset its connection instead of closing it.
+    private static async Task<int> ReadAsync(Stream output, byte[] buffer)
+    {
+        try
+        {
+            return await output.ReadAsync(buffer);
+        }
+        catch (IOException)
+        {
+            return 0;
         }
     }
 
