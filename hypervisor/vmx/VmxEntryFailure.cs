@@ -53,7 +53,14 @@ public readonly unsafe partial struct VmxBackend
         line.Text("vmx: entry refused for partition "u8).Decimal(vp->Partition->Id).Text(" processor "u8).Decimal(vp->Index).Text(": "u8).Text(why)
             .Text(", qualification "u8).Hex(qualification).Text("; first check that fails: "u8)
             .Text(EntryChecks<CurrentVmcs>.FirstViolation(new CurrentVmcs(), limits));
-        DebugConsole.Line(line.Written);
+        Say(line.Written);
+    }
+
+    // COM1 is the root's by now, and perhaps in the midst of a line.
+    private static void Say(ReadOnlySpan<byte> line)
+    {
+        DebugConsole.Line(default);
+        DebugConsole.Line(line);
     }
 
     // The guest has not run: an event that was to be injected is still to be, an interrupt still requested, and the VMCS not launched.
@@ -76,7 +83,7 @@ public readonly unsafe partial struct VmxBackend
         byte* buffer = stackalloc byte[200];
         TextWriter line = new(buffer, 200);
         line.Text(what).Hex(detail).Text("; partition "u8).Decimal(vp->Partition->Id).Text(" processor "u8).Decimal(vp->Index).Text(" rip "u8).Hex(GetRip(vp));
-        DebugConsole.Line(line.Written);
+        Say(line.Written);
         Intercepts<VmxBackend>.InvalidState(vp);
     }
 }

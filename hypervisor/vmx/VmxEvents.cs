@@ -128,23 +128,15 @@ public readonly unsafe partial struct VmxBackend
             state->IsOffer = false;
             state->PendingEvent = 0;
         }
-        bool waitsForWindow = false;
-        uint threshold = 0;
-        if (vector != 0)
+        InterruptOffer offer = InterruptOffer.For(vector, vp->Apic.TaskPriority, !notify && state->PendingEvent == 0 && IsOpen(vp));
+        if (offer.IsInjected)
         {
-            if (vector >> 4 <= vp->Apic.TaskPriority >> 4)
-                threshold = (uint)vector >> 4;
-            else if (!notify && state->PendingEvent == 0 && IsOpen(vp))
-            {
-                state->PendingEvent = InterruptionInformation.ForInterrupt(vector).Value;
-                state->IsOffer = true;
-            }
-            else
-                waitsForWindow = true;
+            state->PendingEvent = InterruptionInformation.ForInterrupt(vector).Value;
+            state->IsOffer = true;
         }
-        SetPrimaryControl(vp, PrimaryControls.InterruptWindowExiting, waitsForWindow);
-        SetTprThreshold(vp, threshold);
-        return state->IsOffer;
+        SetPrimaryControl(vp, PrimaryControls.InterruptWindowExiting, offer.WaitsForWindow);
+        SetTprThreshold(vp, offer.TprThreshold);
+        return offer.IsInjected;
     }
 
     // SDM 3C, "Checks on VMX Controls": a threshold above the task priority is refused at entry, so it follows every change of either.

@@ -165,6 +165,29 @@ public sealed class VmxDefinitionTests
         Assert.Equal((vector, InterruptionInformation.HardwareException, true), (event_.Vector, event_.Type, event_.Valid));
     }
 
+    // Whatever waits is injected or watched over, by one means; and no threshold is above the task priority, as entries want it.
+    [Fact]
+    public void An_interrupt_that_waits_is_never_forgotten() => Gen.Select(Gen.Byte, Gen.Byte, Gen.Bool).Sample((vector, priority, free) =>
+    {
+        InterruptOffer offer = InterruptOffer.For(vector, priority, free);
+        int means = (offer.IsInjected ? 1 : 0) + (offer.WaitsForWindow ? 1 : 0) + (offer.TprThreshold != 0 ? 1 : 0);
+        bool held = vector >> 4 <= priority >> 4;
+        // Vectors of class 0 are no interrupts; no threshold stands for them.
+        return offer.TprThreshold <= priority >> 4 && means == (vector == 0 || vector < 16 && held ? 0 : 1) && offer.IsInjected == (vector != 0 && !held && free);
+    });
+
+    [Theory]
+    [InlineData(0x51, 0x40, true, true, false, 0)]
+    [InlineData(0x51, 0x40, false, false, true, 0)]
+    [InlineData(0x51, 0x50, true, false, false, 5)]
+    [InlineData(0x51, 0xF0, false, false, false, 5)]
+    [InlineData(0x00, 0x00, true, false, false, 0)]
+    public void Offers_are_decided_by_priority_first(byte vector, byte priority, bool free, bool injected, bool window, byte threshold)
+    {
+        InterruptOffer offer = InterruptOffer.For(vector, priority, free);
+        Assert.Equal((injected, window, threshold), (offer.IsInjected, offer.WaitsForWindow, offer.TprThreshold));
+    }
+
     [Theory]
     [InlineData(0x03F8_0008UL, true, 1, false, false)]
     [InlineData(0x0CF8_0003UL, false, 4, false, false)]
