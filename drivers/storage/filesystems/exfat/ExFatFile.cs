@@ -73,7 +73,9 @@ public unsafe struct ExFatFile
                 *link = NextOpen;
                 break;
             }
-        if (IsWritable && !CommitPending && !MustEndChain && ClusterCount > DiskClusters) TrimTo(DiskClusters);
+        // What the disk gives to the file is not known then, so nothing is given back: a recovery must look, and the volume say so until then.
+        if (IsWritable && (CommitPending || MustEndChain)) Volume->WasDirty = true;
+        else if (IsWritable && ClusterCount > DiskClusters) TrimTo(DiskClusters);
         IsOpen = false;
     }
 
