@@ -56,17 +56,24 @@ public sealed unsafe class StoreTests : IDisposable
     private string Path(string name) => System.IO.Path.Combine(_folder, name);
 
     /// <summary>A disk of the machine with an exFAT volume that has these files.</summary>
-    private void AddVolume(string label, params (string Name, string Source)[] files)
+    private void AddVolume(string label, params (string Name, string Source)[] files) => AddVolume(VolumeBytes, label, files);
+
+    private void AddVolume(int bytes, string label, params (string Name, string Source)[] files)
     {
         string image = Path(label + ".img");
-        Lamina.Tools.Run.ExFatVolume.Create(image, VolumeBytes, label);
+        Lamina.Tools.Run.ExFatVolume.Create(image, bytes, label);
         foreach ((string name, string source) in files) Lamina.Tools.Run.ExFatVolume.AddFile(image, name, source);
-        _volume = Allocate(VolumeBytes);
-        using (FileStream file = File.OpenRead(image)) file.ReadExactly(new Span<byte>(_volume, VolumeBytes));
+        _volume = Allocate(bytes);
+        using (FileStream file = File.OpenRead(image)) file.ReadExactly(new Span<byte>(_volume, bytes));
+        AddDisk(_volume, bytes);
+    }
+
+    private void AddDisk(byte* content, int bytes)
+    {
         var disk = (MemoryDisk*)Allocate(sizeof(MemoryDisk));
         BlockRegistry* disks = StorageDrivers.Disks;
         int controller = disks->AddController("mem"u8, 1);
-        disks->AddDisk(controller, 0, 0, MemoryDisk.Create(disk, _volume, VolumeBytes, false));
+        disks->AddDisk(controller, 0, 0, MemoryDisk.Create(disk, content, (ulong)bytes, false));
         Executor.RunQueued();
     }
 
@@ -273,6 +280,43 @@ public sealed unsafe class StoreTests : IDisposable
         Send(disk->Device, BlockOperation.Read, &CloseWithin);
         Assert.Equal(0, s_closedWithin);
         Assert.Equal(1, s_closed);
+    }
+
+    /// <summary>More than the store has places for: of other file systems, or exFAT but not wanted.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_volume_is_found_among_any_number(bool othersAreExFat)
+    {
+        const int bytes = 4 << 20, others = ImageStore.VolumeCapacity + 4;
+        string file = Path("f.img");
+        File.WriteAllBytes(file, new byte[4096]);
+        for (int i = 0; i < others; i++)
+            if (othersAreExFat) AddVolume(bytes, "other" + i, ("f.img", file));
+            else AddDisk(Allocate(bytes), bytes);
+        AddVolume(bytes, "data", ("f.img", file));
+        ImageDisk* disk = Open("data:/f.img");
+        Assert.Equal(ImageStatus.Success, s_status);
+        ImageDisk* second = othersAreExFat ? Open($"other{others - 1}:/f.img") : null;
+        Assert.Equal(ImageStatus.Success, s_status);
+        Close(disk);
+        if (second != null) Close(second);
+        Assert.True(Open("none:/f.img") == null);
+        Assert.Equal(ImageStatus.NoVolume, s_status);
+    }
+
+    /// <summary>Of the two that were looked at one may have made way for the others: it counts all the same.</summary>
+    [Fact]
+    public void A_label_that_two_volumes_have_names_none()
+    {
+        const int bytes = 4 << 20;
+        string file = Path("f.img");
+        File.WriteAllBytes(file, new byte[4096]);
+        AddVolume(bytes, "data", ("f.img", file));
+        for (int i = 0; i < ImageStore.VolumeCapacity + 4; i++) AddVolume(bytes, "other" + i);
+        AddVolume(bytes, "data", ("f.img", file));
+        Assert.True(Open("data:/f.img") == null);
+        Assert.Equal(ImageStatus.NoVolume, s_status);
     }
 
     [Fact]
