@@ -10,7 +10,8 @@ namespace Lamina.Drivers.Storage.Store;
 /// <summary>Lives at a fixed address, zeroed. All of it runs in the executor.</summary>
 public unsafe struct ImageStore
 {
-    public const int VolumeCapacity = 16, RequestCapacity = 64, NameCapacity = ImageDisk.PathCapacity;
+    // Requests: as many as all LUNs of all VMs.
+    public const int VolumeCapacity = 16, RequestCapacity = 256, NameCapacity = ImageDisk.PathCapacity;
 
     private struct Request
     {

@@ -319,6 +319,18 @@ public sealed unsafe class StoreTests : IDisposable
         Assert.Equal(ImageStatus.NoVolume, s_status);
     }
 
+    /// <summary>All disks of all VMs, as when the machine starts.</summary>
+    [Fact]
+    public void As_many_as_there_can_be_are_opened_at_once()
+    {
+        const int count = Lamina.Root.Config.MachineConfig.MaxVms * Lamina.Root.Worker.VmDisks.Capacity;
+        AddVolume(4 << 20, "data");
+        for (int i = 0; i < count; i++) Assert.True(ImageVolumes.Store->TryOpen(Encoding.UTF8.GetBytes($"data:/{i}.img"), true, &Opened, null));
+        Executor.RunQueued();
+        Assert.Equal(count, s_answers);
+        Assert.Equal(ImageStatus.NotFound, s_status);
+    }
+
     [Fact]
     public void What_is_not_there_is_said()
     {
