@@ -331,6 +331,43 @@ public sealed unsafe class StoreTests : IDisposable
         Assert.Equal(ImageStatus.NotFound, s_status);
     }
 
+    private static byte* s_highest, s_lowest;
+    private static int s_more;
+
+    private static void MeasureStack(BlockRequest* request)
+    {
+        byte here;
+        if (s_highest == null || &here > s_highest) s_highest = &here;
+        if (s_lowest == null || &here < s_lowest) s_lowest = &here;
+        s_completed++;
+        if (s_more-- > 0) s_opened->Device->Submit(0, request);
+    }
+
+    /// <summary>A guest that trims a disk on which little has been written: its requests end without a step, each of up to 64 ranges in a row.</summary>
+    [Fact]
+    public void Requests_that_end_at_once_do_not_pile_up_on_the_stack()
+    {
+        const int count = 128, ranges = 64;
+        VhdxUnderTest.Create(VhdxType.Dynamic, 256 << 20, 1 << 20).Save(Path("f.vhdx"));
+        AddVolume("data", ("f.vhdx", Path("f.vhdx")));
+        ImageDisk* disk = Open("data:/f.vhdx");
+        Assert.Equal(BlockStatus.Success, Perform(disk->Device, BlockOperation.Write, 0, new byte[512]));
+        var requests = (BlockRequest*)Allocate(count * sizeof(BlockRequest));
+        s_completed = 0;
+        s_highest = s_lowest = null;
+        s_more = count * (ranges - 1);
+        for (int i = 0; i < count; i++)
+        {
+            requests[i] = new BlockRequest { Operation = BlockOperation.Discard, Offset = (ulong)(i + 1) << 20, Length = 1 << 20, Completed = &MeasureStack };
+            disk->Device->Submit(0, requests + i);
+        }
+        disk->Device->Kick(0);
+        Executor.RunQueued();
+        Assert.Equal(count * ranges, s_completed);
+        Assert.True(s_highest - s_lowest < 4096, $"{s_highest - s_lowest} bytes of stack");
+        Close(disk);
+    }
+
     [Fact]
     public void What_is_not_there_is_said()
     {
