@@ -285,6 +285,8 @@ public unsafe partial struct ImageDisk
     {
         if (stage != Stage.ClosingImage) return;
         stage = Stage.ClosingFile;
+        volume->TellTime();
+        file.StampWithNextFlush();
         BlockStep flush = BlockStep.Of(StepKind.Flush);
         fixed (ImageDisk* self = &this) FileTask.Begin(&self->reader, &volume->Runner, &self->file, in flush, null, 0);
     }

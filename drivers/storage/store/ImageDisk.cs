@@ -129,6 +129,7 @@ public unsafe partial struct ImageDisk
         Work* work = disk->works + tag;
         BlockSegment* data = work->Owner == null ? null : work->Owner->Segments;
         uint count = work->Owner == null ? 0 : work->Owner->SegmentCount;
+        if (step.Kind == StepKind.Flush) disk->volume->TellTime();
         if (step.Kind == StepKind.ReadParent) ReadParent(work, in step, data, count);
         else FileTask.Begin(&work->File, &disk->volume->Runner, &disk->file, in step, data, count);
     }

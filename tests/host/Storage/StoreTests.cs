@@ -331,6 +331,44 @@ public sealed unsafe class StoreTests : IDisposable
         Assert.Equal(ImageStatus.NotFound, s_status);
     }
 
+    /// <summary>Of the volume's only file, as its entry has it.</summary>
+    private uint LastModified()
+    {
+        for (int at = 0; at < VolumeBytes; at += 32)
+            if (_volume[at] == 0x85 && _volume[at + 32] == 0xC0) return *(uint*)(_volume + at + 12);
+        return 0;
+    }
+
+    /// <summary>Whoever copies images elsewhere goes by their times.</summary>
+    [Theory]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    public void An_image_that_was_written_says_when(bool grows, bool writes)
+    {
+        string source = Path(grows ? "f.vhdx" : "f.img");
+        if (grows) VhdxUnderTest.Create(VhdxType.Dynamic, 4 << 20, 1 << 20).Save(source);
+        else File.WriteAllBytes(source, new byte[65536]);
+        AddVolume("data", (System.IO.Path.GetFileName(source), source));
+        uint before = LastModified(), now = Lamina.Drivers.Storage.FileSystems.ExFatTimestamp.From(2023, 11, 14, 22, 13, 20);
+        Assert.True(before != 0 && before != now);
+        ImageDisk* disk = Open("data:/" + System.IO.Path.GetFileName(source));
+        if (writes) Assert.Equal(BlockStatus.Success, Perform(disk->Device, BlockOperation.Write, 4096, new byte[4096]));
+        Close(disk);
+        Assert.Equal(writes ? now : before, LastModified());
+    }
+
+    [Theory]
+    [InlineData(0ul, 1980u, 1u, 1u, 0u, 0u)]
+    [InlineData(315532800ul, 1980u, 1u, 1u, 0u, 0u)]
+    [InlineData(951827696ul, 2000u, 2u, 29u, 12u, 34u)]
+    [InlineData(4107542399ul, 2100u, 2u, 28u, 23u, 59u)]
+    [InlineData(4107542400ul, 2100u, 3u, 1u, 0u, 0u)]
+    public void Seconds_become_a_date(ulong seconds, uint year, uint month, uint day, uint hour, uint minute) =>
+        Assert.Equal(Lamina.Drivers.Storage.FileSystems.ExFatTimestamp.From(year, month, day, hour, minute, seconds < 315532800 ? 0 : (uint)(seconds % 60)),
+            Lamina.Drivers.Storage.FileSystems.ExFatTimestamp.FromUnix(seconds));
+
     private static byte* s_highest, s_lowest;
     private static int s_more;
 
