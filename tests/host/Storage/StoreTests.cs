@@ -482,6 +482,22 @@ public sealed unsafe class StoreTests : IDisposable
         Close(disk);
     }
 
+    /// <summary>Its blocks are larger than the sectors that a guest may read: better refused than failing at each of them.</summary>
+    [Fact]
+    public void A_parent_of_larger_sectors_is_none()
+    {
+        const int bytes = 8 << 20;
+        using (VhdxUnderTest parent = VhdxUnderTest.Opened(VhdxUnderTest.Create(VhdxType.Dynamic, bytes, 1 << 20, 4096)))
+        {
+            VhdxUnderTest.Create(VhdxType.Differencing, bytes, 2 << 20, 512, parent).Save(Path("child.vhdx"));
+            parent.File.Save(Path("parent.vhdx"));
+        }
+        AddVolume("data", ("parent.vhdx", Path("parent.vhdx")), ("child.vhdx", Path("child.vhdx")));
+        ImageDisk* disk = Open("data:/child.vhdx");
+        if (disk != null) Close(disk);
+        Assert.Equal(ImageStatus.WrongParent, s_status);
+    }
+
     [Theory]
     [InlineData("/vms/child.vhdx", @".\base.vhdx", "/vms/base.vhdx")]
     [InlineData("/vms/a/child.vhdx", @"..\base.vhdx", "/vms/base.vhdx")]
