@@ -200,12 +200,16 @@ public unsafe partial struct ImageDisk
         else FinishOpen(disk);
     }
 
-    /// <summary>Whether the parent is the image that this one was made from, unchanged since.</summary>
+    /// <summary>Whether the parent is the image that this one was made from, unchanged since, and can be read by its sectors.</summary>
     private readonly bool IsParentOf()
     {
         if (format != parent->format) return false;
         if (format == ImageFormat.Vhdx)
-            return ((ImageEngine<VhdxImage, VhdxRequest>*)engine)->Image.ParentLocator.IsParent(((ImageEngine<VhdxImage, VhdxRequest>*)parent->engine)->Image.DataWriteGuid);
+        {
+            VhdxImage* own = &((ImageEngine<VhdxImage, VhdxRequest>*)engine)->Image, from = &((ImageEngine<VhdxImage, VhdxRequest>*)parent->engine)->Image;
+            // Of sectors larger than ours it could not be read where ours begin.
+            return own->ParentLocator.IsParent(from->DataWriteGuid) && from->SectorBytes <= own->SectorBytes;
+        }
         byte* wanted = VhdDynamicHeader.ParentUniqueId(((ImageEngine<VhdImage, VhdRequest>*)engine)->Image.HeaderData);
         byte* has = VhdFooter.UniqueId(((ImageEngine<VhdImage, VhdRequest>*)parent->engine)->Image.FooterData);
         return new ReadOnlySpan<byte>(wanted, 16).SequenceEqual(new ReadOnlySpan<byte>(has, 16));
@@ -285,6 +289,8 @@ public unsafe partial struct ImageDisk
     {
         if (stage != Stage.ClosingImage) return;
         stage = Stage.ClosingFile;
+        volume->TellTime();
+        file.StampWithNextFlush();
         BlockStep flush = BlockStep.Of(StepKind.Flush);
         fixed (ImageDisk* self = &this) FileTask.Begin(&self->reader, &volume->Runner, &self->file, in flush, null, 0);
     }

@@ -42,7 +42,7 @@ public unsafe partial struct ImageDisk
     private Work* works;
     private BlockRequestList waiting;
     private uint free;          // a bit a slot
-    private bool parentNeedsKick, isFull;
+    private bool parentNeedsKick, isFull, isStarting;
 
     /// <summary>Of a differencing image: the disk that its absent sectors come from.</summary>
     private ImageDisk* parent;
@@ -94,6 +94,9 @@ public unsafe partial struct ImageDisk
     /// <summary>As many as there are slots for.</summary>
     private static void StartWaiting(ImageDisk* disk)
     {
+        // Requests may end as they are started (discards of what is not there), and be followed by others: the loop that is running sees to them.
+        if (disk->isStarting) return;
+        disk->isStarting = true;
         while (disk->free != 0 && !disk->waiting.IsEmpty)
         {
             BlockRequest* request = disk->waiting.Take();
@@ -108,6 +111,7 @@ public unsafe partial struct ImageDisk
             disk->works[tag].Owner = request;
             disk->functions.TryStart(disk->engine, (uint)tag, OperationOf(request->Operation), request->Offset, (uint)request->Length);
         }
+        disk->isStarting = false;
     }
 
     private static ImageOperation OperationOf(BlockOperation operation) => operation switch
@@ -125,6 +129,7 @@ public unsafe partial struct ImageDisk
         Work* work = disk->works + tag;
         BlockSegment* data = work->Owner == null ? null : work->Owner->Segments;
         uint count = work->Owner == null ? 0 : work->Owner->SegmentCount;
+        if (step.Kind == StepKind.Flush) disk->volume->TellTime();
         if (step.Kind == StepKind.ReadParent) ReadParent(work, in step, data, count);
         else FileTask.Begin(&work->File, &disk->volume->Runner, &disk->file, in step, data, count);
     }

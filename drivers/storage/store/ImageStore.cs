@@ -10,7 +10,8 @@ namespace Lamina.Drivers.Storage.Store;
 /// <summary>Lives at a fixed address, zeroed. All of it runs in the executor.</summary>
 public unsafe struct ImageStore
 {
-    public const int VolumeCapacity = 16, RequestCapacity = 64, NameCapacity = ImageDisk.PathCapacity;
+    // Requests: as many as all LUNs of all VMs.
+    public const int VolumeCapacity = 16, RequestCapacity = 256, NameCapacity = ImageDisk.PathCapacity;
 
     private struct Request
     {
@@ -30,6 +31,8 @@ public unsafe struct ImageStore
     private VolumeSlots volumes;
     private RequestSlots requests;
     private int busy;           // volumes that are being mounted
+    private int nextToLook;     // of the registry's disks
+    private bool isLooking;
     private WorkItem work;
 
     public void Initialize(StoreHost* host, BlockRegistry* disks)
@@ -78,7 +81,12 @@ public unsafe struct ImageStore
             isMissing |= store->At(i)->IsUsed && !store->At(i)->HasLooked && !store->IsHeld(store->At(i));
             store->At(i)->HasLooked = true;
         }
-        if (isMissing) store->LookAround();
+        if (isMissing)
+        {
+            store->isLooking = true;
+            store->nextToLook = 0;
+        }
+        if (store->isLooking) store->LookAround();
         store->Proceed();
     }
 
@@ -88,20 +96,28 @@ public unsafe struct ImageStore
         return volume != null && volume->Claim != null;
     }
 
-    /// <summary>Looks at all disks and partitions that nobody uses; what is no exFAT is let go at once, what is not wanted afterwards.</summary>
+    /// <summary>
+    /// Looks at all disks and partitions that nobody uses; what is no exFAT is let go at once, what is not wanted afterwards. Where there
+    /// are more of them than places, it goes on when those before have settled.
+    /// </summary>
     private void LookAround()
     {
-        for (int i = 0; i < Disks->Count; i++)
+        for (; nextToLook < Disks->Count; nextToLook++)
         {
-            DiskEntry* entry = Disks->At(i);
+            DiskEntry* entry = Disks->At(nextToLook);
             // A file system's first sector ends as an MBR does: what has no partitions may be a volume as a whole.
             bool mayHold = entry->IsReady && (entry->IsPartition || entry->PartitionCount == 0);
             // 4 KiB sectors would want reads before writes: formats write single sectors of 512 bytes.
             if (!mayHold || entry->Device->Limits.BlockBytes != 512 || Disks->IsClaimed(entry) || IsBeingLookedAt(entry)) continue;
-            if (!TryPlace(out StoreVolume* volume)) break;
+            if (!TryPlace(out StoreVolume* volume))
+            {
+                if (busy != 0) return;
+                break;
+            }
             fixed (ImageStore* self = &this)
                 if (StoreVolume.TryBeginMount(volume, self, entry)) busy++;
         }
+        isLooking = false;
     }
 
     private bool IsBeingLookedAt(DiskEntry* entry)
@@ -110,6 +126,7 @@ public unsafe struct ImageStore
         return false;
     }
 
+    /// <summary>A place that is free, or that of a volume which nobody has asked for.</summary>
     private bool TryPlace(out StoreVolume* volume)
     {
         for (int i = 0; i < VolumeCapacity; i++)
@@ -117,7 +134,26 @@ public unsafe struct ImageStore
             volume = Volume(i);
             if (volume->State == StoreVolumeState.Free) return true;
         }
+        for (int i = 0; i < VolumeCapacity; i++)
+        {
+            volume = Volume(i);
+            if (!volume->IsMounted || volume->Claim != null || IsWanted(volume)) continue;
+            StoreVolume.Release(volume);
+            return true;
+        }
         volume = null;
+        return false;
+    }
+
+    private bool IsWanted(StoreVolume* volume)
+    {
+        for (int i = 0; i < RequestCapacity; i++)
+        {
+            if (!At(i)->IsUsed) continue;
+            ReadOnlySpan<byte> name = new(Unsafe.AsPointer(ref At(i)->Name), At(i)->NameLength);
+            name = name.Slice(0, Math.Max(name.IndexOf((byte)':'), 0));
+            if (volume->Name.SequenceEqual(name) || IsSame(volume->Label, name)) return true;
+        }
         return false;
     }
 
@@ -127,7 +163,7 @@ public unsafe struct ImageStore
         LookSoon();
     }
 
-    /// <summary>When no volume is being mounted any more, what waits can be found, or cannot.</summary>
+    /// <summary>When no volume is being mounted any more, nor to be looked at, what waits can be found, or cannot.</summary>
     private void Proceed()
     {
         for (int i = 0; busy == 0 && i < RequestCapacity; i++)

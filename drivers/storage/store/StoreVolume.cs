@@ -93,6 +93,9 @@ public unsafe struct StoreVolume
         return false;
     }
 
+    /// <summary>What is written to directories from here on is of now.</summary>
+    internal void TellTime() => fileSystem.Timestamp = ExFatTimestamp.FromUnix(store->Host->ReadClock());
+
     private static BlockStep AdvanceMount(void* planner, bool success, byte* memory) => ((StoreVolume*)planner)->mount.Advance(success, memory);
 
     private static void OnMounted(void* context, ImageStatus status)

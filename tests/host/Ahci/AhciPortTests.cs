@@ -260,6 +260,31 @@ public unsafe class AhciPortTests
         Assert.Equal([BlockStatus.Success, BlockStatus.DeviceError], machine.Statuses);
     }
 
+    /// <summary>A disk that starts anew within (a fault of its firmware, of its power) is silent on the line for a while.</summary>
+    [Fact]
+    public void A_disk_that_was_there_is_waited_for()
+    {
+        using PortMachine machine = new();
+        machine.StartReady();
+        ulong silentUntil = 0;
+        machine.Model.Distort = (offset, value) => offset == PortRegister.SSTS && AhciHost.Now < silentUntil ? 0 : value;
+        bool failed = false;
+        machine.Disk = () =>
+        {
+            if (failed) machine.Model.Perform(0);
+            else
+            {
+                failed = true;
+                silentUntil = AhciHost.Now + 1_500 * 10_000;
+                machine.Model.Raise(PortRegister.IFS);
+            }
+        };
+        machine.Send(BlockOperation.Read, 0, 1);
+        machine.Kick();
+        machine.Pass(5000, () => machine.User.Outstanding == 0);
+        Assert.Equal([BlockStatus.Success], machine.Statuses);
+    }
+
     [Fact]
     public void A_disk_that_is_pulled_out_is_gone_and_may_come_back()
     {

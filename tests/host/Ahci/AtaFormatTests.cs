@@ -116,4 +116,8 @@ public unsafe class AtaFormatTests
         page[511] -= 0x80;
         Assert.False(NcqErrorLog.TryParse(page, out _));
     }
+
+    /// <summary>Its checksum is right, and it would name the command in slot 0, which may be well.</summary>
+    [Fact]
+    public void A_log_that_never_came_names_no_command() => Assert.False(NcqErrorLog.TryParse(new byte[512], out _));
 }

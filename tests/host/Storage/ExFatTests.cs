@@ -414,4 +414,49 @@ public sealed class ExFatTests
         }
         Assert.True(new ExFatChecker(damaged).Dirty);
     }
+
+    /// <summary>A file that is given up while nobody knows what the disk says of it leaves clusters behind; only a recovery finds them.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AVolumeWithAFileThatWasGivenUpIsNotLeftClean(bool inPieces)
+    {
+        int failAt = 0;
+        for (bool failed = true; failed; failAt++)
+        {
+            SparseFile file = ExFatUnderTest.Format(4 << 20, 4096);
+            using (ExFatUnderTest volume = ExFatUnderTest.Mounted(file))
+            {
+                ExFatUnderTest.OpenFile one = volume.Created("a");
+                Assert.Equal(ImageStatus.Success, one.Write(0, new byte[8192]));
+                Assert.Equal(ImageStatus.Success, one.Flush());
+                if (inPieces)
+                {
+                    ExFatUnderTest.OpenFile other = volume.Created("b");
+                    Assert.Equal(ImageStatus.Success, other.Resize(4096 * 100));
+                    Assert.Equal(ImageStatus.Success, other.Flush());
+                    other.Close();
+                    Assert.Equal(ImageStatus.Success, one.Resize((ulong)(volume.Volume.FreeBytes - 4096 * 200)));
+                    Assert.Equal(ImageStatus.Success, one.Flush());
+                    Assert.True(one.Runs > 1);
+                }
+                Assert.Equal(ImageStatus.Success, one.Resize(one.Length + 4096 * 10));
+                int countdown = failAt;
+                file.Fail = _ => countdown-- == 0;
+                failed = one.Flush() != ImageStatus.Success;
+                file.Fail = _ => false;
+                one.Abandon();
+                Assert.Equal(ImageStatus.Success, volume.Unmount());
+            }
+            ExFatChecker checker = new(file);
+            Assert.Empty(checker.Errors);
+            Assert.True(checker.Dirty || (checker.LeakedClusters == 0 && checker.LongChains.Count == 0), $"step {failAt}: {checker.LeakedClusters} clusters are lost for good");
+            if (!checker.Dirty) continue;
+            using ExFatUnderTest again = ExFatUnderTest.Mounted(file);
+            Assert.Equal(ImageStatus.Success, again.Recover(out _));
+            checker = new(file);
+            Assert.False(checker.Dirty || checker.LeakedClusters != 0);
+        }
+        Assert.True(failAt > 4);
+    }
 }

@@ -56,17 +56,24 @@ public sealed unsafe class StoreTests : IDisposable
     private string Path(string name) => System.IO.Path.Combine(_folder, name);
 
     /// <summary>A disk of the machine with an exFAT volume that has these files.</summary>
-    private void AddVolume(string label, params (string Name, string Source)[] files)
+    private void AddVolume(string label, params (string Name, string Source)[] files) => AddVolume(VolumeBytes, label, files);
+
+    private void AddVolume(int bytes, string label, params (string Name, string Source)[] files)
     {
         string image = Path(label + ".img");
-        Lamina.Tools.Run.ExFatVolume.Create(image, VolumeBytes, label);
+        Lamina.Tools.Run.ExFatVolume.Create(image, bytes, label);
         foreach ((string name, string source) in files) Lamina.Tools.Run.ExFatVolume.AddFile(image, name, source);
-        _volume = Allocate(VolumeBytes);
-        using (FileStream file = File.OpenRead(image)) file.ReadExactly(new Span<byte>(_volume, VolumeBytes));
+        _volume = Allocate(bytes);
+        using (FileStream file = File.OpenRead(image)) file.ReadExactly(new Span<byte>(_volume, bytes));
+        AddDisk(_volume, bytes);
+    }
+
+    private void AddDisk(byte* content, int bytes)
+    {
         var disk = (MemoryDisk*)Allocate(sizeof(MemoryDisk));
         BlockRegistry* disks = StorageDrivers.Disks;
         int controller = disks->AddController("mem"u8, 1);
-        disks->AddDisk(controller, 0, 0, MemoryDisk.Create(disk, _volume, VolumeBytes, false));
+        disks->AddDisk(controller, 0, 0, MemoryDisk.Create(disk, content, (ulong)bytes, false));
         Executor.RunQueued();
     }
 
@@ -275,6 +282,130 @@ public sealed unsafe class StoreTests : IDisposable
         Assert.Equal(1, s_closed);
     }
 
+    /// <summary>More than the store has places for: of other file systems, or exFAT but not wanted.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_volume_is_found_among_any_number(bool othersAreExFat)
+    {
+        const int bytes = 4 << 20, others = ImageStore.VolumeCapacity + 4;
+        string file = Path("f.img");
+        File.WriteAllBytes(file, new byte[4096]);
+        for (int i = 0; i < others; i++)
+            if (othersAreExFat) AddVolume(bytes, "other" + i, ("f.img", file));
+            else AddDisk(Allocate(bytes), bytes);
+        AddVolume(bytes, "data", ("f.img", file));
+        ImageDisk* disk = Open("data:/f.img");
+        Assert.Equal(ImageStatus.Success, s_status);
+        ImageDisk* second = othersAreExFat ? Open($"other{others - 1}:/f.img") : null;
+        Assert.Equal(ImageStatus.Success, s_status);
+        Close(disk);
+        if (second != null) Close(second);
+        Assert.True(Open("none:/f.img") == null);
+        Assert.Equal(ImageStatus.NoVolume, s_status);
+    }
+
+    /// <summary>Of the two that were looked at one may have made way for the others: it counts all the same.</summary>
+    [Fact]
+    public void A_label_that_two_volumes_have_names_none()
+    {
+        const int bytes = 4 << 20;
+        string file = Path("f.img");
+        File.WriteAllBytes(file, new byte[4096]);
+        AddVolume(bytes, "data", ("f.img", file));
+        for (int i = 0; i < ImageStore.VolumeCapacity + 4; i++) AddVolume(bytes, "other" + i);
+        AddVolume(bytes, "data", ("f.img", file));
+        Assert.True(Open("data:/f.img") == null);
+        Assert.Equal(ImageStatus.NoVolume, s_status);
+    }
+
+    /// <summary>All disks of all VMs, as when the machine starts.</summary>
+    [Fact]
+    public void As_many_as_there_can_be_are_opened_at_once()
+    {
+        const int count = Lamina.Root.Config.MachineConfig.MaxVms * Lamina.Root.Worker.VmDisks.Capacity;
+        AddVolume(4 << 20, "data");
+        for (int i = 0; i < count; i++) Assert.True(ImageVolumes.Store->TryOpen(Encoding.UTF8.GetBytes($"data:/{i}.img"), true, &Opened, null));
+        Executor.RunQueued();
+        Assert.Equal(count, s_answers);
+        Assert.Equal(ImageStatus.NotFound, s_status);
+    }
+
+    /// <summary>Of the volume's only file, as its entry has it.</summary>
+    private uint LastModified()
+    {
+        for (int at = 0; at < VolumeBytes; at += 32)
+            if (_volume[at] == 0x85 && _volume[at + 32] == 0xC0) return *(uint*)(_volume + at + 12);
+        return 0;
+    }
+
+    /// <summary>Whoever copies images elsewhere goes by their times.</summary>
+    [Theory]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    public void An_image_that_was_written_says_when(bool grows, bool writes)
+    {
+        string source = Path(grows ? "f.vhdx" : "f.img");
+        if (grows) VhdxUnderTest.Create(VhdxType.Dynamic, 4 << 20, 1 << 20).Save(source);
+        else File.WriteAllBytes(source, new byte[65536]);
+        AddVolume("data", (System.IO.Path.GetFileName(source), source));
+        uint before = LastModified(), now = Lamina.Drivers.Storage.FileSystems.ExFatTimestamp.From(2023, 11, 14, 22, 13, 20);
+        Assert.True(before != 0 && before != now);
+        ImageDisk* disk = Open("data:/" + System.IO.Path.GetFileName(source));
+        if (writes) Assert.Equal(BlockStatus.Success, Perform(disk->Device, BlockOperation.Write, 4096, new byte[4096]));
+        Close(disk);
+        Assert.Equal(writes ? now : before, LastModified());
+    }
+
+    [Theory]
+    [InlineData(0ul, 1980u, 1u, 1u, 0u, 0u)]
+    [InlineData(315532800ul, 1980u, 1u, 1u, 0u, 0u)]
+    [InlineData(951827696ul, 2000u, 2u, 29u, 12u, 34u)]
+    [InlineData(4107542399ul, 2100u, 2u, 28u, 23u, 59u)]
+    [InlineData(4107542400ul, 2100u, 3u, 1u, 0u, 0u)]
+    public void Seconds_become_a_date(ulong seconds, uint year, uint month, uint day, uint hour, uint minute) =>
+        Assert.Equal(Lamina.Drivers.Storage.FileSystems.ExFatTimestamp.From(year, month, day, hour, minute, seconds < 315532800 ? 0 : (uint)(seconds % 60)),
+            Lamina.Drivers.Storage.FileSystems.ExFatTimestamp.FromUnix(seconds));
+
+    private static byte* s_highest, s_lowest;
+    private static int s_more;
+
+    private static void MeasureStack(BlockRequest* request)
+    {
+        byte here;
+        if (s_highest == null || &here > s_highest) s_highest = &here;
+        if (s_lowest == null || &here < s_lowest) s_lowest = &here;
+        s_completed++;
+        if (s_more-- > 0) s_opened->Device->Submit(0, request);
+    }
+
+    /// <summary>A guest that trims a disk on which little has been written: its requests end without a step, each of up to 64 ranges in a row.</summary>
+    [Fact]
+    public void Requests_that_end_at_once_do_not_pile_up_on_the_stack()
+    {
+        const int count = 128, ranges = 64;
+        VhdxUnderTest.Create(VhdxType.Dynamic, 256 << 20, 1 << 20).Save(Path("f.vhdx"));
+        AddVolume("data", ("f.vhdx", Path("f.vhdx")));
+        ImageDisk* disk = Open("data:/f.vhdx");
+        Assert.Equal(BlockStatus.Success, Perform(disk->Device, BlockOperation.Write, 0, new byte[512]));
+        var requests = (BlockRequest*)Allocate(count * sizeof(BlockRequest));
+        s_completed = 0;
+        s_highest = s_lowest = null;
+        s_more = count * (ranges - 1);
+        for (int i = 0; i < count; i++)
+        {
+            requests[i] = new BlockRequest { Operation = BlockOperation.Discard, Offset = (ulong)(i + 1) << 20, Length = 1 << 20, Completed = &MeasureStack };
+            disk->Device->Submit(0, requests + i);
+        }
+        disk->Device->Kick(0);
+        Executor.RunQueued();
+        Assert.Equal(count * ranges, s_completed);
+        Assert.True(s_highest - s_lowest < 4096, $"{s_highest - s_lowest} bytes of stack");
+        Close(disk);
+    }
+
     [Fact]
     public void What_is_not_there_is_said()
     {
@@ -349,6 +480,22 @@ public sealed unsafe class StoreTests : IDisposable
         Assert.True(Open("data:/vms/parent.vhdx") == null);
         Assert.Equal(ImageStatus.Busy, s_status);
         Close(disk);
+    }
+
+    /// <summary>Its blocks are larger than the sectors that a guest may read: better refused than failing at each of them.</summary>
+    [Fact]
+    public void A_parent_of_larger_sectors_is_none()
+    {
+        const int bytes = 8 << 20;
+        using (VhdxUnderTest parent = VhdxUnderTest.Opened(VhdxUnderTest.Create(VhdxType.Dynamic, bytes, 1 << 20, 4096)))
+        {
+            VhdxUnderTest.Create(VhdxType.Differencing, bytes, 2 << 20, 512, parent).Save(Path("child.vhdx"));
+            parent.File.Save(Path("parent.vhdx"));
+        }
+        AddVolume("data", ("parent.vhdx", Path("parent.vhdx")), ("child.vhdx", Path("child.vhdx")));
+        ImageDisk* disk = Open("data:/child.vhdx");
+        if (disk != null) Close(disk);
+        Assert.Equal(ImageStatus.WrongParent, s_status);
     }
 
     [Theory]

@@ -99,11 +99,13 @@ namespace Lamina.Root.Kernel
             host->Queue = &Executor.Queue;
             host->Cancel = &Executor.Cancel;
             host->FillRandom = &FillRandom;
+            host->ReadClock = &ReadClock;
             Store->Initialize(host, StorageDrivers.Disks);
         }
 
         private static byte* TryAllocate(ulong bytes) => PhysicalMemory.TryAllocate((bytes + 4095) / 4096, 1, out ulong physical) ? (byte*)physical : null;
         private static void Free(byte* memory, ulong bytes) => PhysicalMemory.Free((ulong)memory, (bytes + 4095) / 4096);
+        private static ulong ReadClock() => (ulong)WallClock.UnixSeconds;
         private static void FillRandom(byte* target, uint bytes) => Random.Shared.NextBytes(new Span<byte>(target, (int)bytes));
     }
 

@@ -78,7 +78,8 @@ public unsafe partial struct AhciPort<THost, TRegisters>
             ClearEvents(0);
             Enter(AhciPortState.Settling, StartPatience, 5 * Millisecond);
         }
-        else if (detection != PortRegister.DET_PRESENT && THost.Now - linkingSince >= NobodyPatience) SwitchOff(default);
+        // One that was there may be starting anew within; whoever is told that it is gone does not ask again.
+        else if (detection != PortRegister.DET_PRESENT && THost.Now - linkingSince >= (isAnnounced ? LinkPatience : NobodyPatience)) SwitchOff(default);
         else if (overdue) SwitchOff("there is a device that does not speak"u8);
         else THost.Arm(&self->pace, THost.Now + interval);
     }

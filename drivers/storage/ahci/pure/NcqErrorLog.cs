@@ -11,7 +11,7 @@ public struct NcqErrorLog
     public int Tag;
     public byte Status, Error;
 
-    /// <summary>False: the page is damaged, or the error was not a queued command's.</summary>
+    /// <summary>False: the page is damaged or names no error, as one that never came does not, or the error was not a queued command's.</summary>
     public static bool TryParse(ReadOnlySpan<byte> page, out NcqErrorLog log)
     {
         log = default;
@@ -19,6 +19,6 @@ public struct NcqErrorLog
         byte sum = 0;
         for (int i = 0; i < Bytes; i++) sum += page[i];
         log = new NcqErrorLog { Tag = page[0] & TagMask, Status = page[2], Error = page[3] };
-        return sum == 0;
+        return sum == 0 && (log.Status & (PortRegister.STS_ERR | PortRegister.STS_DF)) != 0;
     }
 }

@@ -164,7 +164,7 @@ internal unsafe struct ExFatCommit
 
     private readonly void TakeAsOnDisk()
     {
-        file->CommitPending = false;
+        file->CommitPending = file->HasChanged = file->MustStamp = false;
         file->DiskLength = length;
         file->DiskValidLength = validLength;
         file->DiskClusters = clusters;

@@ -1,4 +1,5 @@
 // Directory entries of exFAT. Specification 1.00, "Directory Structure" and "Directory Entry Definitions".
+using System;
 using System.Runtime.InteropServices;
 
 namespace Lamina.Drivers.Storage.FileSystems;
@@ -72,4 +73,16 @@ public static class ExFatTimestamp
 
     public static uint From(uint year, uint month, uint day, uint hour, uint minute, uint second) =>
         year is < 1980 or > 2107 ? Earliest : (year - 1980) << 25 | month << 21 | day << 16 | hour << 11 | minute << 5 | second / 2;
+
+    /// <summary>Of seconds since 1970, UTC.</summary>
+    public static uint FromUnix(ulong seconds)
+    {
+        // Years that begin in March have their odd day at the end; eras of 400 of them have all the same length.
+        const ulong day = 86400, daysToMarchOfYear0 = 719468, daysOfEra = 146097;
+        ulong days = seconds / day + daysToMarchOfYear0, inEra = days % daysOfEra, second = seconds % day;
+        ulong year = (inEra - inEra / 1460 + inEra / 36524 - inEra / (daysOfEra - 1)) / 365, inYear = inEra - (365 * year + year / 4 - year / 100);
+        ulong fromMarch = (5 * inYear + 2) / 153, month = fromMarch < 10 ? fromMarch + 3 : fromMarch - 9;
+        year += days / daysOfEra * 400 + (month <= 2 ? 1u : 0);
+        return From((uint)Math.Min(year, uint.MaxValue), (uint)month, (uint)(inYear - (153 * fromMarch + 2) / 5 + 1), (uint)(second / 3600), (uint)(second / 60 % 60), (uint)(second % 60));
+    }
 }

@@ -21,6 +21,7 @@ public unsafe struct ExFatFile
     internal bool CommitPending;           // what the disk says of the file is not certain
     internal bool MustEndChain;            // the chain on the disk goes on behind the file's end
     internal bool IsBeingRemoved;
+    internal bool HasChanged, MustStamp;   // since its entries were last written; the next flush writes them whatever else it has to do
     internal ulong DiskLength, DiskValidLength;
     internal uint DiskClusters, ClusterCount, Running;
     internal void* Extender;               // the request that moves the end of the file or of what is valid
@@ -38,7 +39,10 @@ public unsafe struct ExFatFile
     /// <summary>False for a file of other systems whose two entries that change lie in different sectors: a loss of power while its length changes can cost the file.</summary>
     public readonly bool ChangesAtOnce => Set.Count == 0 || Set.ChangesAtOnce;
     /// <summary>Something is in memory that only a flush makes durable.</summary>
-    public readonly bool NeedsFlush => IsWritable && !IsBeingRemoved && (DataLength != DiskLength || ValidDataLength != DiskValidLength || MustEndChain);
+    public readonly bool NeedsFlush => IsWritable && !IsBeingRemoved && (DataLength != DiskLength || ValidDataLength != DiskValidLength || MustEndChain || MustStamp);
+
+    /// <summary>The next flush writes the time of the last change, if there was one, even where only data has changed. Before a file is closed.</summary>
+    public void StampWithNextFlush() => MustStamp = HasChanged;
 
     /// <summary>Where a byte of the file lies, and how many follow it there without a gap; false beyond its clusters. Ignores what is valid.</summary>
     public readonly bool TryMap(ulong offset, out ulong volumeOffset, out ulong length)
@@ -73,7 +77,9 @@ public unsafe struct ExFatFile
                 *link = NextOpen;
                 break;
             }
-        if (IsWritable && !CommitPending && !MustEndChain && ClusterCount > DiskClusters) TrimTo(DiskClusters);
+        // What the disk gives to the file is not known then, so nothing is given back: a recovery must look, and the volume say so until then.
+        if (IsWritable && (CommitPending || MustEndChain)) Volume->WasDirty = true;
+        else if (IsWritable && ClusterCount > DiskClusters) TrimTo(DiskClusters);
         IsOpen = false;
     }
 

@@ -170,6 +170,7 @@ public unsafe struct ExFatRequest
     private BlockStep StartWrite()
     {
         if (length == 0) return Finish(ImageStatus.Success);
+        file->HasChanged = true;
         if (End <= file->ValidDataLength) return NextPiece();
         if (!TryExtend()) return BlockStep.Of(StepKind.Wait);
         extends = true;

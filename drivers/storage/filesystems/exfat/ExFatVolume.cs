@@ -62,7 +62,7 @@ public unsafe struct ExFatVolume
     public bool IsMounted { get; internal set; }
     /// <summary>False too when asked for but only the backup boot sector was good: then nothing is written before a repair.</summary>
     public bool IsWritable { get; internal set; }
-    /// <summary>VolumeDirty was set at mount: whoever wrote last did not end properly. It stays set until <see cref="ExFatRecovery"/> has gone through the volume.</summary>
+    /// <summary>VolumeDirty was set at mount: whoever wrote last did not end properly; or a file was given up while a change of it had failed. It stays set until <see cref="ExFatRecovery"/> has gone through the volume.</summary>
     public bool WasDirty { get; internal set; }
     /// <summary>The main boot region was damaged and the backup taken.</summary>
     public bool FromBackup { get; internal set; }
