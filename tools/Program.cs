@@ -51,7 +51,7 @@ public static class Program
 
     private static Command RunCommand(string[] extra)
     {
-        var cpu = new Option<string>("--cpu") { Description = "amd (in QEMU), intel (in Bochs), or a processor model of the emulator", DefaultValueFactory = _ => "amd" };
+        var cpu = new Option<string>("--cpu") { Description = "auto (what this machine's KVM nests, else amd), amd (in QEMU), intel (in Bochs, or in QEMU by KVM), or a processor model of the emulator", DefaultValueFactory = _ => "auto" };
         var accel = new Option<string>("--accel") { Description = "auto, kvm, tcg or bochs", DefaultValueFactory = _ => "auto" };
         var firmware = new Option<string>("--firmware") { Description = "uefi, or bios: GRUB and lamina.mb2 (default: uefi in QEMU, bios in Bochs)" };
         var boot = new Option<string>("--boot") { Description = "What it boots from: disc (BIOS), disk or usb (lamina.img), net (TFTP, UEFI); default: a FAT volume, or the disc" };

@@ -44,6 +44,10 @@ public readonly record struct Com1(Stream Output, Stream Input);
 /// <summary>Which emulator runs a machine.</summary>
 public static class Emulators
 {
+    /// <summary>With --cpu auto, the vendor whose virtualisation this machine's KVM nests; else AMD's, which QEMU emulates.</summary>
+    public static MachineOptions ChooseVendor(MachineOptions options) =>
+        options.Cpu != "auto" ? options : options with { Cpu = options.Accel is "auto" or "kvm" ? KvmNesting.Vendor(out _, options.HostRoot) ?? "amd" : "amd" };
+
     /// <summary>Checks what cannot work, in one line each.</summary>
     public static void Check(MachineOptions options)
     {
@@ -76,8 +80,9 @@ public static class Emulators
         return missing.Length == 0 ? null : "needs the Debian packages " + string.Join(", ", missing);
     }
 
-    /// <summary>QEMU's software emulation has no VMX, Bochs has; of AMD's models QEMU is the faster one.</summary>
-    public static bool IsBochs(MachineOptions options) => options.Accel == "bochs" || (options.Accel == "auto" && options.Cpu == "intel");
+    /// <summary>QEMU has VMX by KVM only, Bochs emulates it; of AMD's models QEMU is the faster one.</summary>
+    public static bool IsBochs(MachineOptions options) =>
+        options.Accel == "bochs" || (options.Accel == "auto" && options.Cpu == "intel" && KvmNesting.Vendor(out _, options.HostRoot) != "intel");
 
     /// <summary>True: it starts from a BIOS, by GRUB and lamina.mb2.</summary>
     public static bool IsBios(MachineOptions options) => options.Firmware == "bios" || (options.Firmware == null && IsBochs(options));

@@ -5,7 +5,7 @@ namespace Lamina.Tools.Run;
 
 public sealed record MachineOptions
 {
-    /// <summary>amd or intel, or a processor model as the emulator names it.</summary>
+    /// <summary>amd or intel, or a processor model as the emulator names it; auto until <see cref="Emulators.ChooseVendor"/>.</summary>
     public string Cpu { get; init; } = "amd";
     /// <summary>auto, kvm, tcg or bochs.</summary>
     public string Accel { get; init; } = "auto";
@@ -24,6 +24,9 @@ public sealed record MachineOptions
     public string DirectKernel { get; init; }
     public string DirectInitrd { get; init; }
     public string DirectCommandLine { get; init; }
+
+    /// <summary>Where /sys and /dev of this host lie: tests put others there.</summary>
+    public string HostRoot { get; init; } = "/";
 
     /// <summary>disc: GRUB's CD (BIOS). disk, usb: lamina.img on a SATA port or as a USB stick. net: TFTP, by PXE (UEFI).</summary>
     public static readonly string[] Media = ["disc", "disk", "usb", "net"];

@@ -73,11 +73,20 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
     /// <summary>kvm or tcg; checks what cannot work, in one line each.</summary>
     public static string ResolveAccel(MachineOptions options)
     {
-        if (options.Cpu == "intel")
-            throw new Failure($"--cpu intel --accel {options.Accel}: QEMU emulates SVM only; leave --accel out, or say bochs", 2);
-        if (options.Accel == "kvm" && !KvmNestsSvm())
-            throw new Failure("--accel kvm: this machine has no /dev/kvm that nests SVM; use --accel tcg", 2);
-        return options.Accel == "tcg" || !KvmNestsSvm() ? "tcg" : "kvm";
+        string nested = options.Accel == "tcg" ? null : KvmNesting.Vendor(out _, options.HostRoot);
+        if (options.Cpu == "intel" && nested != "intel")
+            throw new Failure($"--cpu intel --accel {options.Accel}: QEMU emulates SVM only{(options.Accel == "kvm" ? ", and " + Lack(options, "VMX") : "")}; leave --accel out, or say bochs", 2);
+        // A processor model by name may be of either vendor.
+        bool fits = nested != null && (options.Cpu is not ("amd" or "intel") || options.Cpu == nested);
+        if (options.Accel == "kvm" && !fits)
+            throw new Failure($"--accel kvm: {Lack(options, options.Cpu == "amd" ? "SVM" : "SVM or VMX")}; use --accel tcg", 2);
+        return fits ? "kvm" : "tcg";
+    }
+
+    private static string Lack(MachineOptions options, string what)
+    {
+        string vendor = KvmNesting.Vendor(out string lack, options.HostRoot);
+        return $"this machine's KVM does not nest {what} ({lack ?? "it is of " + vendor})";
     }
 
     /// <param name="folder">The machine's own folder: volume, variables and control socket are there.</param>
@@ -91,7 +100,7 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
                 arguments.AddRange([name, .. values]);
         }
         Add("-machine", "q35,accel=" + accel);
-        Add("-cpu", options.Cpu == "amd" ? accel == "kvm" ? "host" : "max" : options.Cpu);
+        Add("-cpu", options.Cpu is "amd" or "intel" ? accel == "kvm" ? "host" : "max" : options.Cpu);
         Add("-smp", options.Processors.ToString(CultureInfo.InvariantCulture));
         Add("-m", options.Memory);
         Add("-display", "none");
@@ -147,20 +156,5 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
             null or "disc" when bios => ["-drive", drive + ",media=cdrom,readonly=on", "-device", "ide-cd,drive=boot,bus=ide.0,bootindex=0"],
             _ => new[] { "-drive", drive, "-device", "ide-hd,drive=boot,bus=ide.0,bootindex=0" },
         });
-    }
-
-    private static bool KvmNestsSvm()
-    {
-        try
-        {
-            if (File.ReadAllText("/sys/module/kvm_amd/parameters/nested").Trim() is not ("1" or "Y"))
-                return false;
-            using FileStream device = File.Open("/dev/kvm", FileMode.Open, FileAccess.ReadWrite);
-            return true;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return false;
-        }
     }
 }

@@ -35,6 +35,7 @@ public static class RunVerb
 
     public static async Task<int> RunAsync(Workspace workspace, RunOptions options)
     {
+        options = options with { Machine = Emulators.ChooseVendor(options.Machine) };
         Emulators.Check(options.Machine);
         if (options.Config != null && !File.Exists(options.Config))
             throw new Failure($"--config {options.Config}: no such file", 2);
