@@ -225,7 +225,7 @@ public static unsafe class CpuidPolicy
             case 0x40000004:
                 r[0] = HypervisorHints.RelaxedTiming;
                 // One that is alone waits for no other.
-                r[1] = vp->Partition->VpCount > 1 ? HypervisorHints.SpinWaitRetries : HypervisorHints.NeverNotifySpinWait;
+                r[1] = vp->Partition->VpCount > 1 ? HypervisorHints.SpinWaitRetries : HvEnlightenmentHints.NeverNotifyLongSpinWait;
                 break;
             case 0x40000005:
                 r[0] = Partition.MaximumVps;
@@ -250,5 +250,5 @@ internal static class HypervisorHints
     internal const uint RelaxedTiming = 1 << 5;
 
     /// <summary>EBX: how often a spinlock is tried before HvCallNotifyLongSpinWait.</summary>
-    internal const uint SpinWaitRetries = 0xFFF, NeverNotifySpinWait = 0xFFFFFFFF;
+    internal const uint SpinWaitRetries = 0xFFF;
 }

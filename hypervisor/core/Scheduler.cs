@@ -141,6 +141,16 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             ArmDecision(processor, now);
     }
 
+    /// <summary>Brings a virtual processor's times in its counters up to now: else they are those of its last change.</summary>
+    public static void UpdateCounters(VirtualProcessor* vp)
+    {
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        ulong now = Instructions.RdTsc();
+        if (vp == processor->Running)
+            Charge(processor, vp, now);
+        ((ulong*)vp->Stats)[HvStatsVpCounters.VpWaitingForCpuTime] = Clock.ToReferenceTicks(vp->Scheduling.WaitTimeUntil(now));
+    }
+
     /// <summary>Time that a virtual processor has run, in 100 ns.</summary>
     public static ulong RunTime(VirtualProcessor* vp)
     {

@@ -23,6 +23,8 @@ public unsafe struct RunQueue
     public ulong Slice;
     /// <summary>Caps and reserves hold over this many ticks: in any time t an entity runs cap * (t + Period) at most.</summary>
     public ulong Period;
+    /// <summary>The part of the period by which a cap's clock may be behind: a timer that is late takes nothing from who waits for it.</summary>
+    private readonly ulong Lateness => Period / 4;
     /// <summary>No decision is asked for earlier than this many ticks from now: a guest must get somewhere between two of them.</summary>
     public ulong Shortest;
     /// <summary>How many wait.</summary>
@@ -126,7 +128,7 @@ public unsafe struct RunQueue
             return;
         running->VirtualTime += running->Scale(ticks);
         if (running->IsCapped)
-            running->CapClock = Math.Max(running->CapClock, now - ticks) + SchedulerEntity.Stretch(ticks, running->Cap);
+            running->CapClock = CapClockAt(running, now - ticks) + SchedulerEntity.Stretch(ticks, running->Cap);
         // What it gets beyond its reserve for other reasons is not held against it for longer than a period.
         if (running->HasReserve)
             running->ReserveClock = Math.Min(running->ReserveClock + SchedulerEntity.Stretch(ticks, running->Reserve), now + Period);
@@ -135,8 +137,10 @@ public unsafe struct RunQueue
             MinimumVirtualTime = minimum;
     }
 
+    private readonly ulong CapClockAt(SchedulerEntity* entity, ulong time) => Math.Max(entity->CapClock, time - Math.Min(time, Lateness));
+
     /// <summary>Whether an entity has used up its cap and must not run before its <see cref="SchedulerEntity.CapClock"/>.</summary>
-    public readonly bool IsExhausted(SchedulerEntity* entity, ulong now) => entity->IsCapped && entity->CapClock >= now + Period;
+    public readonly bool IsExhausted(SchedulerEntity* entity, ulong now) => entity->IsCapped && entity->CapClock >= now + Period - Lateness;
 
     /// <summary>Whether somebody who waits should run instead of <paramref name="running"/> at once, without waiting for the end of its turn.</summary>
     public readonly bool ShouldPreempt(SchedulerEntity* running, ulong now) =>
@@ -166,7 +170,7 @@ public unsafe struct RunQueue
             return ulong.MaxValue;
         ulong turn = ulong.MaxValue;
         if (running->IsCapped)
-            turn = SchedulerEntity.Remaining(running->CapClock, running->Cap, now, Period);
+            turn = SchedulerEntity.Remaining(CapClockAt(running, now), running->Cap, now, Period - Lateness);
         if (first != null)
         {
             turn = Math.Min(turn, Slice);

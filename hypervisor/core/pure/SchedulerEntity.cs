@@ -46,6 +46,7 @@ public unsafe struct SchedulerEntity
     public ulong Dispatches;
 
     public readonly bool IsQueued => queued;
+    public readonly ulong WaitTimeUntil(ulong now) => queued ? WaitTime + (now - queuedAt) : WaitTime;
     public readonly bool IsCapped => Cap is not (0 or >= WholeProcessor);
     public readonly bool HasPrecedence => Reserve == Precedence;
     internal readonly bool HasReserve => Reserve is not (0 or Precedence);
@@ -62,7 +63,7 @@ public unsafe struct SchedulerEntity
         if (clock >= now + lead)
             return 0;
         // Each tick brings the clock ahead by 1 / share - 1.
-        ulong distance = now + lead - Math.Max(clock, now);
+        ulong distance = now + lead - clock;
         return share >= WholeProcessor ? ulong.MaxValue >> 1 : Math.Min(distance, MaximumTicks) * share / (WholeProcessor - share);
     }
 }
