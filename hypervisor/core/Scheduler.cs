@@ -255,7 +255,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             return;
         ulong now = Instructions.RdTsc();
         Charge(processor, running, now);
-        if (processor->Queue.IsExhausted(&running->Scheduling, now) || processor->Queue.IsTurnOver(&running->Scheduling, now))
+        if (processor->Queue.IsTurnOver(&running->Scheduling, now))
             running->Work |= EntryWork.Reschedule;
         else
             ArmDecision(processor, now);

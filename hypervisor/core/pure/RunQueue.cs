@@ -127,8 +127,9 @@ public unsafe struct RunQueue
         if (running->HasPrecedence)
             return;
         running->VirtualTime += running->Scale(ticks);
+        // Rounded up: whoever is charged often must not get more for it.
         if (running->IsCapped)
-            running->CapClock = CapClockAt(running, now - ticks) + SchedulerEntity.Stretch(ticks, running->Cap);
+            running->CapClock = CapClockAt(running, now - ticks) + SchedulerEntity.Stretch(ticks, running->Cap) + 1;
         // What it gets beyond its reserve for other reasons is not held against it for longer than a period.
         if (running->HasReserve)
             running->ReserveClock = Math.Min(running->ReserveClock + SchedulerEntity.Stretch(ticks, running->Reserve), now + Period);
@@ -140,21 +141,21 @@ public unsafe struct RunQueue
     private readonly ulong CapClockAt(SchedulerEntity* entity, ulong time) => Math.Max(entity->CapClock, time - Math.Min(time, Lateness));
 
     /// <summary>Whether an entity has used up its cap and must not run before its <see cref="SchedulerEntity.CapClock"/>.</summary>
-    public readonly bool IsExhausted(SchedulerEntity* entity, ulong now) => entity->IsCapped && entity->CapClock >= now + Period - Lateness;
+    private readonly bool IsExhausted(SchedulerEntity* entity, ulong now) => entity->IsCapped && entity->CapClock >= now + Period - Lateness;
 
-    /// <summary>Whether somebody who waits should run instead of <paramref name="running"/> at once, without waiting for the end of its turn.</summary>
+    /// <summary>Whether <paramref name="running"/> should leave at once, for somebody who waits and without the end of its turn, or because its cap is used up.</summary>
     public readonly bool ShouldPreempt(SchedulerEntity* running, ulong now) =>
-        GoesFirst(running, now, out bool goes) ? goes : IsBefore(first->VirtualTime, running->VirtualTime);
+        IsDecided(running, now, out bool goes) ? goes : IsBefore(first->VirtualTime, running->VirtualTime);
 
     /// <summary>The same at the end of its turn: equals take turns.</summary>
     public readonly bool IsTurnOver(SchedulerEntity* running, ulong now) =>
-        GoesFirst(running, now, out bool goes) ? goes : !IsBefore(running->VirtualTime, first->VirtualTime);
+        IsDecided(running, now, out bool goes) ? goes : !IsBefore(running->VirtualTime, first->VirtualTime);
 
-    /// <summary>Whether it is decided without virtual times: by precedence, by reserves, or because nobody waits.</summary>
-    private readonly bool GoesFirst(SchedulerEntity* running, ulong now, out bool goes)
+    /// <summary>Whether it is decided without virtual times: by its cap, by precedence, by reserves, or because nobody waits.</summary>
+    private readonly bool IsDecided(SchedulerEntity* running, ulong now, out bool goes)
     {
-        goes = false;
-        if (first == null || running->HasPrecedence)
+        goes = IsExhausted(running, now);
+        if (goes || first == null || running->HasPrecedence)
             return true;
         TimerEntry* behind = reserves.First;
         if (behind == null || behind->Deadline > now)

@@ -137,6 +137,18 @@ public unsafe class RunQueueTests
     }
 
     [Fact]
+    public void What_was_used_under_an_old_cap_is_forgiven()
+    {
+        using Entities all = new(100);
+        RunQueue queue = new() { Slice = 1000, Period = 10000 };
+        all[0]->Cap = 1;
+        queue.Charge(all[0], 100_000, 100);
+        Assert.False(queue.TryWake(all[0], 100_000));
+        queue.Change(all[0], 100, SchedulerEntity.WholeProcessor / 2, 0, 100_000);
+        Assert.True(queue.TryWake(all[0], 100_000));
+    }
+
+    [Fact]
     public void Virtual_time_may_wrap()
     {
         using Entities all = new(100, 100, 100);

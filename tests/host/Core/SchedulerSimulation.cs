@@ -152,7 +152,7 @@ public sealed unsafe class SchedulerSimulation : IDisposable
             Post(Kind.Wake, index, Now + behaviours[index].Sleep);
             Dispatch(p);
         }
-        else if (queues[p].IsExhausted(running, Now) || queues[p].IsTurnOver(running, Now)) { PutBack(p, true); Dispatch(p); }
+        else if (queues[p].IsTurnOver(running, Now)) { PutBack(p, true); Dispatch(p); }
         else Arm(p);
     }
 
