@@ -159,7 +159,7 @@ public unsafe struct RunQueue
             return true;
         TimerEntry* behind = reserves.First;
         if (behind == null || behind->Deadline > now)
-            return false;
+            return running->HasReserve && running->ReserveClock <= now;
         goes = !running->HasReserve || behind->Deadline < running->ReserveClock;
         return true;
     }

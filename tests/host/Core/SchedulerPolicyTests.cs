@@ -90,6 +90,16 @@ public sealed class SchedulerPolicyTests
         }, iter: 60);
 
     [Fact]
+    public void AReserveOfOneIsNeverLate() =>
+        Gen.Select(Gen.UInt[1, 95], Spinner.Array[1, 10]).Sample((percent, spinners) =>
+        {
+            using SchedulerSimulation machine = new(1, [new(Weight: 1, ReservePercent: percent), .. spinners]);
+            machine.RunUntil(3 * Second);
+            // A period in advance, and then it is not waited for the end of anybody's turn.
+            Assert.InRange(machine.LeastBeyondReserve[0], -machine.Of(0).Reserve * (Period + 2 * Shortest), 0);
+        }, iter: 40);
+
+    [Fact]
     public void AReserveIsNoCapAndNotMoreThanItSays()
     {
         // Alone among the light it gets what its weight gives; among the heavy its reserve and hardly more.
