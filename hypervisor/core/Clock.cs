@@ -12,11 +12,14 @@ public static unsafe class Clock
     private const ulong PmTimerHz = 3_579_545;
     private const ulong CalibrationTicks = PmTimerHz / 50; // 20 ms
 
-    private static ulong tscHz, apicHz, apicPerTsc;
+    private static ulong tscHz, apicHz, apicPerTsc, referencePerTsc;
 
     public static ulong TscHz => tscHz;
     /// <summary>TSC ticks per slice of the given length.</summary>
     public static ulong FromMicroseconds(ulong microseconds) => tscHz / 1_000_000 * microseconds;
+
+    /// <summary>A number of TSC ticks in units of 100 ns, rounded down.</summary>
+    public static ulong ToReferenceTicks(ulong tscTicks) => Instructions.MultiplyHigh(tscTicks, referencePerTsc);
 
     public static ulong Now => Instructions.RdTsc();
 
@@ -32,6 +35,7 @@ public static unsafe class Clock
             if (registers[0] != 0 && registers[1] != 0 && registers[2] != 0)
                 tscHz = (ulong)registers[2] * registers[1] / registers[0];
         }
+        referencePerTsc = Instructions.Divide128(Synic.ReferenceTime.TicksPerSecond, 0, tscHz);
         apicPerTsc = Instructions.Divide128(apicHz, 0, tscHz < apicHz + 1 ? apicHz + 1 : tscHz);
     }
 

@@ -241,7 +241,8 @@ public static unsafe class CpuidPolicy
                 break;
             case 0x40000004:
                 r[0] = HypervisorHints.RelaxedTiming | (TBackend.PrefersExplicitEoi ? HypervisorHints.DeprecatingAeoiRecommended : 0);
-                r[1] = 0xFFFFFFFF; // spin-wait retries before HvCallNotifyLongSpinWait: never
+                // One that is alone waits for no other.
+                r[1] = vp->Partition->VpCount > 1 ? HypervisorHints.SpinWaitRetries : HvEnlightenmentHints.NeverNotifyLongSpinWait;
                 break;
             case 0x40000005:
                 r[0] = Partition.MaximumVps;
@@ -264,4 +265,7 @@ internal static class HypervisorFeatures
 internal static class HypervisorHints
 {
     internal const uint RelaxedTiming = 1 << 5, DeprecatingAeoiRecommended = 1 << 9;
+
+    /// <summary>EBX: how often a spinlock is tried before HvCallNotifyLongSpinWait.</summary>
+    internal const uint SpinWaitRetries = 0xFFF;
 }

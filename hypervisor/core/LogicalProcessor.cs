@@ -11,7 +11,7 @@ public unsafe struct LogicalProcessor
     public VirtualProcessor* Loaded;
     public RunQueue Queue;
     public TimerQueue Timers;
-    /// <summary>The scheduler's own deadline: the end of the running slice while others wait.</summary>
+    /// <summary>The scheduler's own deadline: when its policy decides anew without an event, or earlier; the end of a grace.</summary>
     public TimerEntry SliceTimer;
     /// <summary>Somebody who was woken by a signal waits for the end of its sender's grace (<see cref="Scheduler{TBackend}.GrantGrace"/>).</summary>
     public bool InGrace;

@@ -87,8 +87,8 @@ public unsafe struct Partition
     /// <summary>Pages that were given to the account and not withdrawn, whether in use or free.</summary>
     public ulong DepositedPages;
 
-    /// <summary>Scheduling weight of its virtual processors, 1 to 10000; 0 before anyone set it.</summary>
-    public uint CpuWeight;
+    /// <summary>Shares of its virtual processors, as <see cref="SchedulerEntity"/> has them.</summary>
+    public uint CpuWeight, CpuCap, CpuReserve;
 
     public readonly bool InterceptsCpuid(uint leaf)
     {

@@ -34,6 +34,7 @@ public static unsafe class Partitions
         partition->Id = id;
         partition->SelfPhysical = physicalPage;
         partition->State = PartitionState.Created;
+        partition->CpuWeight = SchedulerEntity.DefaultWeight;
         partition->Privileges = id == Partition.RootId ? DefaultPrivileges.Root : DefaultPrivileges.Child;
         Storage.Table.Entries[(int)(id % Maximum)] = (ulong)partition;
         if (id > Sequence.Last)

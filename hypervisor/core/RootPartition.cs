@@ -19,6 +19,7 @@ public static unsafe class RootPartition<TBackend> where TBackend : struct, IBac
         ulong page = RequirePage();
         Partition* root = Partitions.Install(page, Partition.RootId);
         root->IsRoot = true;
+        root->CpuReserve = SchedulerEntity.Precedence;
         root->State = PartitionState.Active;
         root->Time.TryInitialize(Clock.TscHz, Clock.Now);
         for (ulong i = 0; i < AccountPages; i++)
@@ -28,7 +29,6 @@ public static unsafe class RootPartition<TBackend> where TBackend : struct, IBac
         MapMemory(root);
 
         Require(VirtualProcessors<TBackend>.Create(root, 0, out VirtualProcessor* vp), "root: no memory for its virtual processor"u8);
-        vp->Scheduling.Weight = Scheduler<TBackend>.RootWeight;
         ReadMtrrs(vp);
         RootEntryState.Build(handover, out ulong cr3, out ulong entry, out ulong stack);
         SetRegisters(vp, handover, cr3, entry, stack);

@@ -1,20 +1,21 @@
 // Runs virtual processors on this logical processor: halting, waking, suspending, and who is entered next. The policy is RunQueue's.
+using Lamina.Abi;
 using Lamina.X64;
 
 namespace Lamina.Hypervisor.Core;
 
 public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
 {
-    private const ulong SliceMicroseconds = 4000, WakeCreditMicroseconds = 4000;
+    private const ulong SliceMicroseconds = 4000, WakeCreditMicroseconds = 4000, PeriodMicroseconds = 10000, ShortestMicroseconds = 20;
     /// <summary>How long the sender of a signal goes on before its receiver takes the processor from it (docs/decisions/0008).</summary>
     private const ulong GraceMicroseconds = 50;
-    /// <summary>The root answers for all guests: it runs when it wants to.</summary>
-    public const uint RootWeight = 10000;
 
     public static void Initialize(LogicalProcessor* processor)
     {
         processor->Queue.Slice = Clock.FromMicroseconds(SliceMicroseconds);
         processor->Queue.WakeCredit = Clock.FromMicroseconds(WakeCreditMicroseconds);
+        processor->Queue.Period = Clock.FromMicroseconds(PeriodMicroseconds);
+        processor->Queue.Shortest = Clock.FromMicroseconds(ShortestMicroseconds);
         processor->ArmedDeadline = ulong.MaxValue;
         processor->SliceTimer.Owner = null;
     }
@@ -44,7 +45,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         LogicalProcessor* processor = LogicalProcessor.Current;
         vp->SuspendReasons |= reason;
         vp->Work |= EntryWork.Reschedule;
-        processor->Queue.Remove(&vp->Scheduling);
+        processor->Queue.Remove(&vp->Scheduling, Instructions.RdTsc());
         if (processor->Running != null)
             processor->Running->Work |= EntryWork.Reschedule;
     }
@@ -58,15 +59,21 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         vp->SuspendReasons &= ~reason;
         if (!vp->IsRunnable || vp == processor->Running)
             return;
-        processor->Queue.Wake(&vp->Scheduling);
+        ulong now = Instructions.RdTsc();
         VirtualProcessor* running = processor->Running;
+        if (running != null)
+            Charge(processor, running, now);
+        if (!processor->Queue.TryWake(&vp->Scheduling, now))
+        {
+            WaitForCap(processor, vp);
+            return;
+        }
         if (running == null)
             return;
-        Charge(processor, running);
-        if (!running->IsRunnable || processor->Queue.ShouldPreempt(&running->Scheduling))
+        if (!running->IsRunnable || processor->Queue.ShouldPreempt(&running->Scheduling, now))
             running->Work |= EntryWork.Reschedule;
-        else if (!processor->SliceTimer.IsArmed)
-            ArmSlice(processor);
+        else
+            ArmDecision(processor, now);
     }
 
     /// <summary>
@@ -102,23 +109,46 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
         Suspend(vp, SuspendReason.Explicit);
-        if (processor->Timers.Disarm(&vp->Timer))
+        if (processor->Timers.Disarm(&vp->Timer) | processor->Timers.Disarm(&vp->CapTimer))
             Timers<TBackend>.Program(processor);
         if (processor->Loaded == vp)
             processor->Loaded = null;
     }
 
-    /// <summary>The guest spins: the others first.</summary>
+    /// <summary>The guest spins: the others first, above all one of its own that waits here. TLFS, "HvCallNotifyLongSpinWait".</summary>
     public static void Yield(VirtualProcessor* vp)
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
-        if (processor->Queue.IsEmpty)
-            return;
-        Charge(processor, vp);
-        SchedulerEntity* first = processor->Queue.First;
-        if (first->VirtualTime > vp->Scheduling.VirtualTime)
-            vp->Scheduling.VirtualTime = first->VirtualTime;
-        vp->Work |= EntryWork.Reschedule;
+        ulong now = Instructions.RdTsc();
+        Charge(processor, vp, now);
+        if (processor->Queue.Yield(&vp->Scheduling, now))
+            vp->Work |= EntryWork.Reschedule;
+    }
+
+    /// <summary>Sets the shares of a partition's virtual processor, as the partition has them now.</summary>
+    public static void SetShares(VirtualProcessor* vp)
+    {
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        Partition* partition = vp->Partition;
+        ulong now = Instructions.RdTsc();
+        if (processor->Running != null)
+            Charge(processor, processor->Running, now);
+        processor->Queue.Change(&vp->Scheduling, partition->CpuWeight, partition->CpuCap, partition->CpuReserve, now);
+        // What it has to wait for, or how long, may be no more.
+        if ((vp->SuspendReasons & SuspendReason.Cap) != 0)
+            CapEnded(processor, vp);
+        else if (processor->Running != null)
+            ArmDecision(processor, now);
+    }
+
+    /// <summary>Brings a virtual processor's times in its counters up to now: else they are those of its last change.</summary>
+    public static void UpdateCounters(VirtualProcessor* vp)
+    {
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        ulong now = Instructions.RdTsc();
+        if (vp == processor->Running)
+            Charge(processor, vp, now);
+        ((ulong*)vp->Stats)[HvStatsVpCounters.VpWaitingForCpuTime] = Clock.ToReferenceTicks(vp->Scheduling.WaitTimeUntil(now));
     }
 
     /// <summary>Time that a virtual processor has run, in 100 ns.</summary>
@@ -127,7 +157,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         ulong ticks = vp->Scheduling.RunTime;
         if (LogicalProcessor.Current->Running == vp)
             ticks += Instructions.RdTsc() - vp->DispatchTsc;
-        return ticks / (Clock.TscHz / 10_000_000);
+        return Clock.ToReferenceTicks(ticks);
     }
 
     /// <summary>The slow half of the way back into a guest: whatever the work word asks for, and perhaps another guest.</summary>
@@ -161,56 +191,88 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
 
     private static VirtualProcessor* SwitchFrom(LogicalProcessor* processor, VirtualProcessor* vp)
     {
+        ulong now = Instructions.RdTsc();
         if (processor->Running != null)
-            Charge(processor, processor->Running);
-        if (vp->IsRunnable)
-            processor->Queue.Enqueue(&vp->Scheduling);
+            Charge(processor, processor->Running, now);
+        if (vp->IsRunnable && !processor->Queue.TryEnqueue(&vp->Scheduling, now))
+            WaitForCap(processor, vp);
         processor->Running = null;
         processor->InGrace = false;
-        SchedulerEntity* next = processor->Queue.Take();
-        while (next == null)
-        {
-            // Nobody wants the processor: sleep until an interrupt makes somebody runnable. No timer runs but those that are armed.
-            TBackend.Idle();
-            next = processor->Queue.Take();
-        }
+        SchedulerEntity* next = processor->Queue.Take(now);
+        if (next == null)
+            next = Idle(processor, out now);
         VirtualProcessor* chosen = (VirtualProcessor*)next->Owner;
         processor->Running = chosen;
-        chosen->DispatchTsc = Instructions.RdTsc();
-        if (processor->Queue.IsEmpty)
-        {
-            if (processor->Timers.Disarm(&processor->SliceTimer))
-                Timers<TBackend>.Program(processor);
-        }
-        else
-            ArmSlice(processor);
+        chosen->DispatchTsc = now;
+        ulong* counters = (ulong*)chosen->Stats;
+        counters[HvStatsVpCounters.VpLogicalProcessorDispatches] = next->Dispatches;
+        counters[HvStatsVpCounters.VpWaitingForCpuTime] = Clock.ToReferenceTicks(next->WaitTime);
+        ArmDecision(processor, now);
         return chosen;
     }
 
-    private static void ArmSlice(LogicalProcessor* processor)
+    /// <summary>Nobody wants the processor: it sleeps until an interrupt makes somebody runnable. No timer runs but those that are armed.</summary>
+    private static SchedulerEntity* Idle(LogicalProcessor* processor, out ulong now)
     {
-        if (processor->Timers.Arm(&processor->SliceTimer, Instructions.RdTsc() + processor->Queue.Slice))
+        if (processor->Timers.Disarm(&processor->SliceTimer))
+            Timers<TBackend>.Program(processor);
+        while (true)
+        {
+            TBackend.Idle();
+            now = Instructions.RdTsc();
+            SchedulerEntity* next = processor->Queue.Take(now);
+            if (next != null)
+                return next;
+        }
+    }
+
+    /// <summary>
+    /// Arms the timer for the policy's next decision. One that is armed earlier than needed stays: it is set at most once for a turn, not at each switch
+    /// to the root and back, and who is asked too early asks for a later time.
+    /// </summary>
+    private static void ArmDecision(LogicalProcessor* processor, ulong now)
+    {
+        ulong next = processor->Queue.NextDecision(&processor->Running->Scheduling, now);
+        if (next == ulong.MaxValue || processor->SliceTimer.IsArmed && processor->SliceTimer.Deadline <= next)
+            return;
+        if (processor->Timers.Arm(&processor->SliceTimer, next))
             Timers<TBackend>.Program(processor);
     }
 
-    private static void Charge(LogicalProcessor* processor, VirtualProcessor* vp)
+    private static void Charge(LogicalProcessor* processor, VirtualProcessor* vp, ulong now)
     {
-        ulong now = Instructions.RdTsc();
-        RunQueue.Charge(&vp->Scheduling, now - vp->DispatchTsc);
+        processor->Queue.Charge(&vp->Scheduling, now, now - vp->DispatchTsc);
         vp->DispatchTsc = now;
+        ((ulong*)vp->Stats)[HvStatsVpCounters.VpTotalRunTime] = Clock.ToReferenceTicks(vp->Scheduling.RunTime);
     }
 
-    /// <summary>The running slice ended: others that wait get their turn if they are behind.</summary>
+    /// <summary>The policy asked to be asked again: a cap may be used up, a turn over, somebody behind its reserve.</summary>
     public static void SliceEnded(LogicalProcessor* processor)
     {
         VirtualProcessor* running = processor->Running;
         processor->InGrace = false;
-        if (running == null || processor->Queue.IsEmpty)
+        if (running == null || running->Scheduling.HasPrecedence)
             return;
-        Charge(processor, running);
-        if (processor->Queue.First->VirtualTime <= running->Scheduling.VirtualTime)
+        ulong now = Instructions.RdTsc();
+        Charge(processor, running, now);
+        if (processor->Queue.IsTurnOver(&running->Scheduling, now))
             running->Work |= EntryWork.Reschedule;
         else
-            ArmSlice(processor);
+            ArmDecision(processor, now);
+    }
+
+    private static void WaitForCap(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        vp->SuspendReasons |= SuspendReason.Cap;
+        if (processor->Timers.Arm(&vp->CapTimer, vp->Scheduling.CapClock))
+            Timers<TBackend>.Program(processor);
+    }
+
+    /// <summary>A virtual processor may run again: its cap was used up.</summary>
+    public static void CapEnded(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        if (processor->Timers.Disarm(&vp->CapTimer))
+            Timers<TBackend>.Program(processor);
+        Resume(vp, SuspendReason.Cap);
     }
 }

@@ -19,6 +19,7 @@ public static unsafe class StatsPages<TBackend> where TBackend : struct, IBacken
         if (vp->StatsMappings == 0 && !TBackend.MapGpa(Partitions.Root, physical, physical, 1, PagePermissions.ReadOnly, PageSize.Page4K).Succeeded)
             return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
         vp->StatsMappings++;
+        Scheduler<TBackend>.UpdateCounters(vp);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 

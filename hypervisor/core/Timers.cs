@@ -46,6 +46,8 @@ public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
         {
             if (entry == &processor->SliceTimer)
                 Scheduler<TBackend>.SliceEnded(processor);
+            else if (entry == &((VirtualProcessor*)entry->Owner)->CapTimer)
+                Scheduler<TBackend>.CapEnded(processor, (VirtualProcessor*)entry->Owner);
             else
                 Expire((VirtualProcessor*)entry->Owner, now);
         }

@@ -18,6 +18,8 @@ public static class SuspendReason
     public const uint Halt = 4;
     /// <summary>Waits for INIT-SIPI.</summary>
     public const uint Startup = 8;
+    /// <summary>Has used up its cap; its CapTimer ends this.</summary>
+    public const uint Cap = 16;
 }
 
 /// <summary>What is to be done before the next entry; the exit path tests the whole word once.</summary>
@@ -81,6 +83,8 @@ public unsafe struct VirtualProcessor
     public OverlayPage EventOverlay;
     public SchedulerEntity Scheduling;
     public TimerEntry Timer;
+    /// <summary>When it may run again after it has used up its cap.</summary>
+    public TimerEntry CapTimer;
 
     /// <summary>TSC when it was last put on a processor.</summary>
     public ulong DispatchTsc;

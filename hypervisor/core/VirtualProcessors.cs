@@ -63,8 +63,12 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         vp->Synic.Initialize();
         vp->SyntheticTimers.Reset();
         vp->Scheduling.Owner = vp;
-        vp->Scheduling.Weight = vp->Partition->CpuWeight == 0 ? SchedulerEntity.DefaultWeight : vp->Partition->CpuWeight;
+        vp->Scheduling.Group = vp->Partition;
+        vp->Scheduling.Weight = vp->Partition->CpuWeight;
+        vp->Scheduling.Cap = vp->Partition->CpuCap;
+        vp->Scheduling.Reserve = vp->Partition->CpuReserve;
         vp->Timer.Owner = vp;
+        vp->CapTimer.Owner = vp;
         vp->MiscEnable = MiscEnable;
         vp->MtrrDefType = MtrrDefType;
         vp->Intercept.Initialize(&vp->InterceptMessage);

@@ -52,6 +52,7 @@ internal static unsafe class ProcessorCalls<TBackend> where TBackend : struct, I
     /// <summary>HvCallNotifyLongSpinWait: the caller waits for another processor, which may be waiting for this one to yield.</summary>
     internal static HvStatus NotifyLongSpinWait(HypercallCall* call)
     {
+        call->Caller->Count(HvStatsVpCounters.VpLongSpinWaitHypercalls);
         Scheduler<TBackend>.Yield(call->Caller);
         return HvStatus.HV_STATUS_SUCCESS;
     }

@@ -1,4 +1,5 @@
 // Calls that read and write properties of partitions and of the machine. TLFS, "Partition Properties".
+using System;
 using Lamina.Abi;
 using Lamina.Hypervisor.Core;
 using static Lamina.Abi.HvPartitionPropertyCode;
@@ -7,8 +8,6 @@ namespace Lamina.Hypervisor.Hypercalls;
 
 internal static unsafe class PropertyCalls<TBackend> where TBackend : struct, IBackend
 {
-    private const ulong MaximumWeight = 10000;
-
     /// <summary>HvCallGetPartitionProperty.</summary>
     internal static HvStatus GetPartitionProperty(HypercallCall* call)
     {
@@ -20,7 +19,9 @@ internal static unsafe class PropertyCalls<TBackend> where TBackend : struct, IB
         switch (input->PropertyCode)
         {
             case HvPartitionPropertyPrivilegeFlags: value = target->Privileges.Value; break;
-            case HvPartitionPropertyCpuWeight: value = target->CpuWeight == 0 ? SchedulerEntity.DefaultWeight : target->CpuWeight; break;
+            case HvPartitionPropertyCpuWeight: value = target->CpuWeight; break;
+            case HvPartitionPropertyCpuCap: value = target->CpuCap; break;
+            case HvPartitionPropertyCpuReserve: value = Math.Min(target->CpuReserve, SchedulerEntity.WholeProcessor); break;
             case HvPartitionPropertyApicFrequency: value = Clock.VirtualApicHz; break;
             case HvPartitionPropertyProcessorClockFrequency: value = Clock.TscHz; break;
             case HvPartitionPropertyReferenceTime: value = Clock.ReferenceTime(target); break;
@@ -49,11 +50,22 @@ internal static unsafe class PropertyCalls<TBackend> where TBackend : struct, IB
                 target->Privileges = new PartitionPrivileges(value);
                 return HvStatus.HV_STATUS_SUCCESS;
             case HvPartitionPropertyCpuWeight:
-                if (value is 0 or > MaximumWeight)
+                if (value is 0 or > SchedulerEntity.MaximumWeight)
                     return HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
                 target->CpuWeight = (uint)value;
-                for (uint i = 0; i < Partition.MaximumVps; i++)
-                    if (target->GetVp(i) != null) target->GetVp(i)->Scheduling.Weight = (uint)value;
+                SetShares(target);
+                return HvStatus.HV_STATUS_SUCCESS;
+            case HvPartitionPropertyCpuCap:
+                if (value > SchedulerEntity.WholeProcessor)
+                    return HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
+                target->CpuCap = (uint)value;
+                SetShares(target);
+                return HvStatus.HV_STATUS_SUCCESS;
+            case HvPartitionPropertyCpuReserve:
+                if (value > SchedulerEntity.WholeProcessor)
+                    return HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
+                target->CpuReserve = (uint)value;
+                SetShares(target);
                 return HvStatus.HV_STATUS_SUCCESS;
             case HvPartitionPropertySuspend:
                 if (value > 1)
@@ -62,6 +74,12 @@ internal static unsafe class PropertyCalls<TBackend> where TBackend : struct, IB
                 return HvStatus.HV_STATUS_SUCCESS;
             default: return HvStatus.HV_STATUS_UNKNOWN_PROPERTY;
         }
+    }
+
+    private static void SetShares(Partition* target)
+    {
+        for (uint i = 0; i < Partition.MaximumVps; i++)
+            if (target->GetVp(i) != null) Scheduler<TBackend>.SetShares(target->GetVp(i));
     }
 
     private static void SetSuspended(Partition* target, bool suspended)

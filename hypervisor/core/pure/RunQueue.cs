@@ -1,71 +1,84 @@
-// Who runs next on one logical processor: virtual-time fair, with wake-up preemption. Policy only; knows neither clock nor hardware.
+// Who runs next on one logical processor: virtual-time fair by weight, within caps, above reserves, with wake-up preemption.
+// Policy only; knows neither clock nor hardware.
 using System;
 
 namespace Lamina.Hypervisor.Core;
 
-/// <summary>What the scheduler keeps of one virtual processor. Times are TSC ticks; virtual time is ticks scaled by 1024 / weight.</summary>
-public unsafe struct SchedulerEntity
-{
-    public const uint DefaultWeight = 100;
-
-    internal SchedulerEntity* next;
-    internal SchedulerEntity* previous;
-    internal bool queued;
-
-    /// <summary>The virtual processor that this is the entity of.</summary>
-    public void* Owner;
-    /// <summary>1 to 10000; relative. Hyper-V's default is 100.</summary>
-    public uint Weight;
-    public ulong VirtualTime;
-    /// <summary>Ticks run in total.</summary>
-    public ulong RunTime;
-
-    public readonly bool IsQueued => queued;
-}
-
 /// <summary>
-/// The runnable entities of a logical processor but the running one, ordered by virtual time. Invariants: the order holds;
-/// <see cref="MinimumVirtualTime"/> never goes back, and no waking entity is placed further than <see cref="WakeCredit"/> behind it,
-/// so that a long sleep buys a prompt start but not a monopoly.
+/// The runnable entities of a logical processor but the running one, ordered by virtual time; those with a reserve also by the time at which they
+/// fall behind it. Who is behind its reserve goes first, the longest behind before others; then who is furthest behind in virtual time.
+/// Invariants: the order holds; <see cref="MinimumVirtualTime"/> never goes back; nobody is queued further from it than its credit behind or
+/// two slices ahead, so that neither a long sleep nor a long run alone (or by reserve) is paid for by others or held against it for long.
 /// </summary>
 public unsafe struct RunQueue
 {
     private SchedulerEntity* first;
     private SchedulerEntity* last;
+    private TimerQueue reserves;
 
     public ulong MinimumVirtualTime;
-    /// <summary>Ticks of virtual time that a sleeper may be behind the others when it wakes.</summary>
+    /// <summary>Ticks that a sleeper of usual weight may run before the others when it wakes.</summary>
     public ulong WakeCredit;
     /// <summary>Ticks that one entity runs before another of the same virtual time gets its turn.</summary>
     public ulong Slice;
+    /// <summary>Caps and reserves hold over this many ticks: in any time t an entity runs cap * (t + Period) at most.</summary>
+    public ulong Period;
+    /// <summary>The part of the period by which a cap's clock may be behind: a timer that is late takes nothing from who waits for it.</summary>
+    private readonly ulong Lateness => Period / 4;
+    /// <summary>No decision is asked for earlier than this many ticks from now: a guest must get somewhere between two of them.</summary>
+    public ulong Shortest;
+    /// <summary>How many wait.</summary>
+    public uint Count;
 
     public readonly bool IsEmpty => first == null;
     public readonly SchedulerEntity* First => first;
 
-    /// <summary>Queues an entity that became runnable after sleeping.</summary>
-    public void Wake(SchedulerEntity* entity)
+    /// <summary>
+    /// Queues an entity that became runnable after sleeping, or after its cap had it wait. False: its cap is used up, and it is to be woken
+    /// at its <see cref="SchedulerEntity.CapClock"/>. Whoever runs is to be charged before, so that its sleep is measured against the present.
+    /// </summary>
+    public bool TryWake(SchedulerEntity* entity, ulong now)
     {
-        ulong floor = MinimumVirtualTime > WakeCredit ? MinimumVirtualTime - WakeCredit : 0;
-        entity->VirtualTime = Math.Max(entity->VirtualTime, floor);
-        Enqueue(entity);
+        ulong earliest = MinimumVirtualTime - WakeCredit * 1024 / SchedulerEntity.DefaultWeight;
+        if (IsBefore(entity->VirtualTime, earliest))
+            entity->VirtualTime = earliest;
+        // A reserve is not saved up.
+        entity->ReserveClock = Math.Max(entity->ReserveClock, now);
+        return TryEnqueue(entity, now);
     }
 
-    /// <summary>Queues an entity that was running and still is runnable. Behind those of equal virtual time: equals take turns.</summary>
-    public void Enqueue(SchedulerEntity* entity)
+    /// <summary>Queues an entity that was running and still is runnable, behind those of equal virtual time: equals take turns. False as for <see cref="TryWake"/>.</summary>
+    public bool TryEnqueue(SchedulerEntity* entity, ulong now)
     {
-        if (entity->queued)
-            return;
+        if (IsExhausted(entity, now))
+            return false;
+        if (!entity->queued)
+            Insert(entity, now);
+        return true;
+    }
+
+    private void Insert(SchedulerEntity* entity, ulong now)
+    {
+        ulong latest = MinimumVirtualTime + entity->Scale(2 * Slice);
+        if (IsBefore(latest, entity->VirtualTime))
+            entity->VirtualTime = latest;
         SchedulerEntity* after = last;
-        while (after != null && after->VirtualTime > entity->VirtualTime)
+        while (after != null && IsBefore(entity->VirtualTime, after->VirtualTime))
             after = after->previous;
         entity->previous = after;
         entity->next = after == null ? first : after->next;
         if (entity->next == null) last = entity; else entity->next->previous = entity;
         if (after == null) first = entity; else after->next = entity;
         entity->queued = true;
+        entity->queuedAt = now;
+        Count++;
+        if (entity->Reserve == 0)
+            return;
+        entity->reserveEntry.Owner = entity;
+        reserves.Arm(&entity->reserveEntry, entity->HasPrecedence ? 0 : entity->ReserveClock);
     }
 
-    public void Remove(SchedulerEntity* entity)
+    public void Remove(SchedulerEntity* entity, ulong now)
     {
         if (!entity->queued)
             return;
@@ -73,26 +86,143 @@ public unsafe struct RunQueue
         if (entity->next == null) last = entity->previous; else entity->next->previous = entity->previous;
         entity->next = entity->previous = null;
         entity->queued = false;
+        entity->WaitTime += now - entity->queuedAt;
+        reserves.Disarm(&entity->reserveEntry);
+        Count--;
     }
 
-    /// <summary>Takes the entity that is furthest behind; null when none is runnable.</summary>
-    public SchedulerEntity* Take()
+    /// <summary>Takes the entity whose turn it is; null when none is runnable.</summary>
+    public SchedulerEntity* Take(ulong now)
     {
-        SchedulerEntity* entity = first;
+        SchedulerEntity* entity = Choose(now);
         if (entity == null)
             return null;
-        Remove(entity);
-        MinimumVirtualTime = Math.Max(MinimumVirtualTime, entity->VirtualTime);
+        Remove(entity, now);
+        entity->Dispatches++;
         return entity;
     }
 
-    /// <summary>Accounts for ticks that an entity has run.</summary>
-    public static void Charge(SchedulerEntity* entity, ulong ticks)
+    /// <summary>Takes an entity for another processor's queue, where it stands as it stood here; null when none waits.</summary>
+    public SchedulerEntity* TakeFor(RunQueue* other, ulong now)
     {
-        entity->RunTime += ticks;
-        entity->VirtualTime += ticks * 1024 / Math.Max(1, entity->Weight);
+        SchedulerEntity* entity = Take(now);
+        if (entity != null)
+            Move(entity, MinimumVirtualTime, other);
+        return entity;
     }
 
-    /// <summary>Whether the first in the queue should run instead of <paramref name="running"/> now, because it is further behind.</summary>
-    public readonly bool ShouldPreempt(SchedulerEntity* running) => first != null && first->VirtualTime < running->VirtualTime;
+    /// <summary>An entity that is not queued goes over to another processor: its distance from the others stays what it was.</summary>
+    public static void Move(SchedulerEntity* entity, ulong minimum, RunQueue* to) => entity->VirtualTime += to->MinimumVirtualTime - minimum;
+
+    private readonly SchedulerEntity* Choose(ulong now)
+    {
+        TimerEntry* behind = reserves.First;
+        return behind != null && behind->Deadline <= now ? (SchedulerEntity*)behind->Owner : first;
+    }
+
+    /// <summary>Accounts for the ticks up to <paramref name="now"/> that the running entity has run.</summary>
+    public void Charge(SchedulerEntity* running, ulong now, ulong ticks)
+    {
+        running->RunTime += ticks;
+        if (running->HasPrecedence)
+            return;
+        running->VirtualTime += running->Scale(ticks);
+        // Rounded up: whoever is charged often must not get more for it.
+        if (running->IsCapped)
+            running->CapClock = CapClockAt(running, now - ticks) + SchedulerEntity.Stretch(ticks, running->Cap) + 1;
+        // What it gets beyond its reserve for other reasons is not held against it for longer than a period.
+        if (running->HasReserve)
+            running->ReserveClock = Math.Min(running->ReserveClock + SchedulerEntity.Stretch(ticks, running->Reserve), now + Period);
+        ulong minimum = first != null && IsBefore(first->VirtualTime, running->VirtualTime) ? first->VirtualTime : running->VirtualTime;
+        if (IsBefore(MinimumVirtualTime, minimum))
+            MinimumVirtualTime = minimum;
+    }
+
+    private readonly ulong CapClockAt(SchedulerEntity* entity, ulong time) => Math.Max(entity->CapClock, time - Math.Min(time, Lateness));
+
+    /// <summary>Whether an entity has used up its cap and must not run before its <see cref="SchedulerEntity.CapClock"/>.</summary>
+    private readonly bool IsExhausted(SchedulerEntity* entity, ulong now) => entity->IsCapped && entity->CapClock >= now + Period - Lateness;
+
+    /// <summary>Whether <paramref name="running"/> should leave at once, for somebody who waits and without the end of its turn, or because its cap is used up.</summary>
+    public readonly bool ShouldPreempt(SchedulerEntity* running, ulong now) =>
+        IsDecided(running, now, out bool goes) ? goes : IsBefore(first->VirtualTime, running->VirtualTime);
+
+    /// <summary>The same at the end of its turn: equals take turns.</summary>
+    public readonly bool IsTurnOver(SchedulerEntity* running, ulong now) =>
+        IsDecided(running, now, out bool goes) ? goes : !IsBefore(running->VirtualTime, first->VirtualTime);
+
+    /// <summary>Whether it is decided without virtual times: by its cap, by precedence, by reserves, or because nobody waits.</summary>
+    private readonly bool IsDecided(SchedulerEntity* running, ulong now, out bool goes)
+    {
+        goes = IsExhausted(running, now);
+        if (goes || first == null || running->HasPrecedence)
+            return true;
+        TimerEntry* behind = reserves.First;
+        if (behind == null || behind->Deadline > now)
+            return running->HasReserve && running->ReserveClock <= now;
+        goes = !running->HasReserve || behind->Deadline < running->ReserveClock;
+        return true;
+    }
+
+    /// <summary>The time at which the policy is to be asked again while <paramref name="running"/> runs; MaxValue when only events can change anything.</summary>
+    public readonly ulong NextDecision(SchedulerEntity* running, ulong now)
+    {
+        if (running->HasPrecedence)
+            return ulong.MaxValue;
+        ulong turn = ulong.MaxValue;
+        if (running->IsCapped)
+            turn = SchedulerEntity.Remaining(CapClockAt(running, now), running->Cap, now, Period - Lateness);
+        if (first != null)
+        {
+            turn = Math.Min(turn, Slice);
+            if (running->HasReserve && running->ReserveClock <= now)
+                turn = Math.Min(turn, SchedulerEntity.Remaining(running->ReserveClock, running->Reserve, now, Period));
+            TimerEntry* behind = reserves.First;
+            if (behind != null && behind->Deadline > now)
+                turn = Math.Min(turn, behind->Deadline - now);
+        }
+        return turn == ulong.MaxValue ? ulong.MaxValue : now + Math.Max(turn, Shortest);
+    }
+
+    /// <summary>
+    /// The running entity spins: one of its own group that waits, and may hold what it waits for, gets its place, so that no group gains. With none of
+    /// them here it steps behind whoever is first. False: nobody waits.
+    /// </summary>
+    public bool Yield(SchedulerEntity* running, ulong now)
+    {
+        if (first == null)
+            return false;
+        SchedulerEntity* sibling = first;
+        while (sibling != null && sibling->Group != running->Group)
+            sibling = sibling->next;
+        if (sibling == null)
+        {
+            if (IsBefore(running->VirtualTime, first->VirtualTime))
+                running->VirtualTime = first->VirtualTime;
+            return true;
+        }
+        if (IsBefore(sibling->VirtualTime, running->VirtualTime))
+            return true;
+        Remove(sibling, now);
+        ulong place = running->VirtualTime;
+        running->VirtualTime = sibling->VirtualTime;
+        sibling->VirtualTime = place;
+        Insert(sibling, now);
+        return true;
+    }
+
+    /// <summary>Changes an entity's settings, queued or not. Clocks start anew: what it used under the old ones is forgiven.</summary>
+    public void Change(SchedulerEntity* entity, uint weight, uint cap, uint reserve, ulong now)
+    {
+        bool wasQueued = entity->queued;
+        Remove(entity, now);
+        entity->Weight = weight;
+        entity->Cap = cap;
+        entity->Reserve = reserve;
+        entity->CapClock = entity->ReserveClock = now;
+        if (wasQueued)
+            Insert(entity, now);
+    }
+
+    private static bool IsBefore(ulong left, ulong right) => (long)(left - right) < 0;
 }

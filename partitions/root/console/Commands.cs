@@ -51,6 +51,8 @@ public static unsafe class Commands
         ConsoleOutput.Line("vm start NAME         and so: restart, suspend, resume, show"u8);
         ConsoleOutput.Line("vm stop NAME          asks the guest to shut down, turns it off after a minute; vm turnoff NAME: at once"u8);
         ConsoleOutput.Line("vm stats NAME         exits, signals and requests, and how they relate"u8);
+        ConsoleOutput.Line("vm set NAME weight N  relative, 1 to 10000; or cap N, reserve N: percent of each of its processors"u8);
+        ConsoleOutput.Line("top [SECONDS]         who uses the processors: run and wait shares of VMs and root, and their settings"u8);
         ConsoleOutput.Line("vm adddisk NAME DISK  DISK: device:NAME, image:VOLUME:/PATH or path:FILE, then readonly; vm removedisk NAME LUN"u8);
         ConsoleOutput.Line("vm connect NAME       goes to its serial port; Ctrl-] comes back"u8);
         ConsoleOutput.Line("test msi              a device's message reaches its driver (QEMU's edu device)"u8);

@@ -82,6 +82,10 @@ public unsafe struct VmMachine
 
     public int PieceCount;
     private PieceSlots _pieces;
+
+    /// <summary>What its processors had used when "top" began, and which "top" that was.</summary>
+    private UsageSlots _usage;
+    internal uint UsageOf;
     public GuestMemory Memory;
     public VmDevices Devices;
 
@@ -112,7 +116,9 @@ public unsafe struct VmMachine
     public UnmappedRegions Unmapped;
 
     [InlineArray(MaximumPieces)] private struct PieceSlots { private RamPiece _first; }
+    [InlineArray(VmConfig.MaxProcessors)] private struct UsageSlots { private ProcessorUsage _first; }
 
+    internal ProcessorUsage* Usage(uint processor) => (ProcessorUsage*)Unsafe.AsPointer(ref _usage) + processor;
     public RamPiece* Piece(int index) => (RamPiece*)Unsafe.AsPointer(ref _pieces) + index;
 }
 

@@ -15,6 +15,7 @@ internal static unsafe class VmCommands
         {
             case VmVerb.None: return false;
             case VmVerb.List: VmReport.List(); return true;
+            case VmVerb.Top: Top.Begin(command.Count); return true;
             case VmVerb.Wrong: PrintUsage(command.Usage); return true;
         }
         Vm* vm = VmWorker.Find(command.Name);
@@ -30,6 +31,7 @@ internal static unsafe class VmCommands
             case VmVerb.Connect: VmWorker.Connect(vm); break;
             case VmVerb.Show: VmReport.Show(vm); break;
             case VmVerb.Stats: VmStats.Show(vm); break;
+            case VmVerb.Set: VmScheduling.Set(vm, command.Setting, command.Count); break;
             case VmVerb.AddDisk: VmDisks.Add(vm, command.Disk, command.ReadOnly); break;
             case VmVerb.RemoveDisk: VmDisks.Remove(vm, command.Count); break;
             case VmVerb.Cycle: CycleDriver.Begin(vm, command.Count, command.Milliseconds); break;

@@ -29,6 +29,7 @@ internal static unsafe class VmLifecycle
             VmLog.Line(vm, "its configuration has errors"u8);
             return false;
         }
+        if (!VmScheduling.TryFitReserve(vm, vm->Config->Reserve)) return false;
         vm->State = VmState.Starting;
         if (!TryBuild(vm, root))
         {

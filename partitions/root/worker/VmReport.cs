@@ -48,6 +48,9 @@ internal static unsafe class VmReport
             .Decimal(vm->Config->Memory >> 20).Text(" MiB, started "u8).Decimal(vm->Runs).Text(" times, last end: "u8).Text(VmWords.Name(vm->LastEnd));
         if (vm->LastEnd == VmEnd.Exited) line.Text(" with code "u8).Decimal(vm->ExitCode);
         ConsoleOutput.Line(line.Written);
+        line = VmLog.Begin(vm, buffer);
+        VmScheduling.AppendTo(ref line, vm);
+        ConsoleOutput.Line(line.Written);
         if (vm->IsActive) ShowMachine(vm, buffer);
         ShowDisks(vm, buffer);
         if (vm->IsActive && vm->Machine->Integration != null) ShowIntegration(vm, buffer);

@@ -68,7 +68,7 @@ internal static unsafe class VmResources
         machine->IsCreated = true;
         if (!PartitionCalls.Initialize(account).IsSuccess) return false;
         machine->IsInitialized = true;
-        ApplyScheduling(vm);
+        VmScheduling.Apply(vm);
         for (int i = 0; i < machine->Memory.RangeCount; i++)
         {
             ulong guestPage = machine->Memory.RangeGpa(i) >> PageCount.PageShift;
@@ -81,26 +81,6 @@ internal static unsafe class VmResources
             machine->ProcessorCount = i + 1;
         }
         return true;
-    }
-
-    /// <summary>Weight, cap and reserve, where they are not the usual ones. A core that cannot honour them runs the VM all the same.</summary>
-    private static void ApplyScheduling(Vm* vm)
-    {
-        const uint wholeProcessor = 0x10000;
-        VmConfig* config = vm->Config;
-        if (config->Weight != 100) ApplyProperty(vm, HvPartitionPropertyCode.HvPartitionPropertyCpuWeight, (uint)config->Weight, "weight"u8);
-        if (config->Cap != 100) ApplyProperty(vm, HvPartitionPropertyCode.HvPartitionPropertyCpuCap, (uint)config->Cap * wholeProcessor / 100, "cap"u8);
-        if (config->Reserve != 0) ApplyProperty(vm, HvPartitionPropertyCode.HvPartitionPropertyCpuReserve, (uint)config->Reserve * wholeProcessor / 100, "reserve"u8);
-    }
-
-    private static void ApplyProperty(Vm* vm, uint code, uint value, ReadOnlySpan<byte> key)
-    {
-        HvStatus status = PartitionCalls.SetProperty(&vm->Machine->Account, code, value);
-        if (status.IsSuccess) return;
-        byte* buffer = stackalloc byte[VmLog.LineCapacity];
-        TextWriter line = VmLog.Begin(vm, buffer);
-        line.Text(key).Text(" has no effect: HvCallSetPartitionProperty: "u8).Status(status);
-        ConsoleOutput.Line(line.Written);
     }
 
     /// <summary>Gives everything back that the machine lists, zeroed; what the core does not let go of is kept and named.</summary>

@@ -125,6 +125,7 @@ public static unsafe class VmWorker
             Schedule(machine->PowerDeadline);
         }
         Schedule(CycleDriver.Step(now));
+        Schedule(Top.Step(now));
         return _due;
     }
 

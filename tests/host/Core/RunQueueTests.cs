@@ -27,25 +27,25 @@ public unsafe class RunQueueTests
     public void Takes_the_entity_that_is_furthest_behind()
     {
         using Entities all = new(100, 100, 100);
-        RunQueue queue = default;
+        RunQueue queue = new() { Slice = 1000 };
         ulong[] times = [30, 10, 20];
-        for (int i = 0; i < 3; i++) { all[i]->VirtualTime = times[i]; queue.Enqueue(all[i]); }
-        Assert.Equal(1, all.IndexOf(queue.Take()));
-        Assert.Equal(2, all.IndexOf(queue.Take()));
-        Assert.Equal(0, all.IndexOf(queue.Take()));
-        Assert.True(queue.Take() == null);
+        for (int i = 0; i < 3; i++) { all[i]->VirtualTime = times[i]; queue.TryEnqueue(all[i], 0); }
+        Assert.Equal(1, all.IndexOf(queue.Take(0)));
+        Assert.Equal(2, all.IndexOf(queue.Take(0)));
+        Assert.Equal(0, all.IndexOf(queue.Take(0)));
+        Assert.True(queue.Take(0) == null);
     }
 
     [Fact]
     public void Equals_take_turns()
     {
         using Entities all = new(100, 100);
-        RunQueue queue = default;
-        queue.Enqueue(all[0]);
-        queue.Enqueue(all[1]);
-        Assert.Equal(0, all.IndexOf(queue.Take()));
-        queue.Enqueue(all[0]);
-        Assert.Equal(1, all.IndexOf(queue.Take()));
+        RunQueue queue = new() { Slice = 1000 };
+        queue.TryEnqueue(all[0], 0);
+        queue.TryEnqueue(all[1], 0);
+        Assert.Equal(0, all.IndexOf(queue.Take(0)));
+        queue.TryEnqueue(all[0], 0);
+        Assert.Equal(1, all.IndexOf(queue.Take(0)));
     }
 
     [Fact]
@@ -54,8 +54,8 @@ public unsafe class RunQueueTests
         Gen.UInt[1, 10000].Array[2, 12].Sample(weights =>
         {
             using Entities all = new(weights);
-            RunQueue queue = default;
-            for (int i = 0; i < weights.Length; i++) queue.Wake(all[i]);
+            RunQueue queue = new() { Slice = 1000 };
+            for (int i = 0; i < weights.Length; i++) queue.TryWake(all[i], 0);
             const ulong slice = 1000;
             ulong sum = 0;
             foreach (uint weight in weights) sum += weight;
@@ -65,9 +65,9 @@ public unsafe class RunQueueTests
             ulong turns = Math.Min(400 * sum / smallest, 2_000_000);
             for (ulong i = 0; i < turns; i++)
             {
-                SchedulerEntity* running = queue.Take();
-                RunQueue.Charge(running, slice);
-                queue.Enqueue(running);
+                SchedulerEntity* running = queue.Take(0);
+                queue.Charge(running, 0, slice);
+                queue.TryEnqueue(running, 0);
             }
             for (int i = 0; i < weights.Length; i++)
             {
@@ -81,28 +81,87 @@ public unsafe class RunQueueTests
     public void A_sleeper_comes_back_soon_but_gets_no_more_than_its_credit()
     {
         using Entities all = new(100, 100);
-        RunQueue queue = new() { WakeCredit = 5000 };
-        queue.Wake(all[0]);
+        RunQueue queue = new() { WakeCredit = 5000, Slice = 1000 };
+        queue.TryWake(all[0], 0);
         for (int i = 0; i < 1000; i++)
         {
-            SchedulerEntity* running = queue.Take();
-            RunQueue.Charge(running, 1000);
-            queue.Enqueue(running);
+            SchedulerEntity* running = queue.Take(0);
+            queue.Charge(running, 0, 1000);
+            queue.TryEnqueue(running, 0);
         }
-        SchedulerEntity* busy = queue.Take();
-        queue.Wake(all[1]);
-        Assert.True(queue.ShouldPreempt(busy));
-        queue.Enqueue(busy);
+        SchedulerEntity* busy = queue.Take(0);
+        queue.TryWake(all[1], 0);
+        Assert.True(queue.ShouldPreempt(busy, 0));
+        queue.TryEnqueue(busy, 0);
         ulong alone = 0;
         while (true)
         {
-            SchedulerEntity* running = queue.Take();
+            SchedulerEntity* running = queue.Take(0);
             if (running == all[0]) break;
-            RunQueue.Charge(running, 100);
+            queue.Charge(running, 0, 100);
             alone += 100;
-            queue.Enqueue(running);
+            queue.TryEnqueue(running, 0);
         }
-        Assert.InRange(alone, 100UL, 5000UL * 100 / 1024 + 200 + 1000);
+        Assert.InRange(alone, 100UL, 5000UL + 200 + 1000);
+    }
+
+    [Fact]
+    public void Who_spins_gives_its_place_to_one_of_its_own_group()
+    {
+        using Entities all = new(100, 100, 100, 100);
+        for (int i = 0; i < 4; i++) { all[i]->VirtualTime = (ulong)(10 * i); all[i]->Group = (void*)(i < 2 ? 1 : 2); }
+        RunQueue queue = new() { Slice = 1000 };
+        // 2 spins; 3 is of its group and behind all others, 0 and 1 are not.
+        queue.TryEnqueue(all[0], 0);
+        queue.TryEnqueue(all[1], 0);
+        queue.TryEnqueue(all[3], 0);
+        Assert.True(queue.Yield(all[2], 0));
+        Assert.Equal((30UL, 20UL), (all[2]->VirtualTime, all[3]->VirtualTime));
+        // What the group gets in all stays the same: those who are further behind run first all the same.
+        queue.TryEnqueue(all[2], 0);
+        foreach (int expected in new[] { 0, 1, 3, 2 }) Assert.Equal(expected, all.IndexOf(queue.Take(0)));
+    }
+
+    [Fact]
+    public void Who_spins_without_others_of_its_group_steps_behind_the_first()
+    {
+        using Entities all = new(100, 100, 100);
+        for (int i = 0; i < 3; i++) { all[i]->VirtualTime = (ulong)(10 * i); all[i]->Group = all[i]; }
+        RunQueue queue = new() { Slice = 1000 };
+        Assert.False(queue.Yield(all[0], 0));
+        queue.TryEnqueue(all[1], 0);
+        queue.TryEnqueue(all[2], 0);
+        Assert.True(queue.Yield(all[0], 0));
+        queue.TryEnqueue(all[0], 0);
+        foreach (int expected in new[] { 1, 0, 2 }) Assert.Equal(expected, all.IndexOf(queue.Take(0)));
+    }
+
+    [Fact]
+    public void What_was_used_under_an_old_cap_is_forgiven()
+    {
+        using Entities all = new(100);
+        RunQueue queue = new() { Slice = 1000, Period = 10000 };
+        all[0]->Cap = 1;
+        queue.Charge(all[0], 100_000, 100);
+        Assert.False(queue.TryWake(all[0], 100_000));
+        queue.Change(all[0], 100, SchedulerEntity.WholeProcessor / 2, 0, 100_000);
+        Assert.True(queue.TryWake(all[0], 100_000));
+    }
+
+    [Fact]
+    public void Virtual_time_may_wrap()
+    {
+        using Entities all = new(100, 100, 100);
+        RunQueue queue = new() { Slice = 1000, WakeCredit = 1000, MinimumVirtualTime = ulong.MaxValue - 5000 };
+        all[0]->VirtualTime = ulong.MaxValue - 4000;
+        all[1]->VirtualTime = 100;
+        // 2 has never run: it starts beside the others, however far the counter has come.
+        for (int i = 0; i < 3; i++) queue.TryWake(all[i], 0);
+        Assert.Equal(0, all.IndexOf(queue.Take(0)));
+        queue.Charge(all[0], 0, 10000);
+        Assert.True(queue.MinimumVirtualTime < 200);
+        queue.TryEnqueue(all[0], 0);
+        Assert.NotEqual(0, all.IndexOf(queue.Take(0)));
     }
 
     [Fact]
@@ -111,18 +170,18 @@ public unsafe class RunQueueTests
         Gen.Select(Gen.Int[0, 3], Gen.Int[0, 7], Gen.UInt[0, 100000]).Array[1, 300].Sample(operations =>
         {
             using Entities all = new(1, 50, 100, 100, 100, 200, 1000, 10000);
-            RunQueue queue = new() { WakeCredit = 1000 };
+            RunQueue queue = new() { WakeCredit = 1000, Slice = 100000 };
             HashSet<int> queued = [];
             foreach ((int operation, int index, uint ticks) in operations)
             {
                 ulong minimum = queue.MinimumVirtualTime;
                 switch (operation)
                 {
-                    case 0: if (!queued.Contains(index)) queue.Wake(all[index]); queued.Add(index); break;
-                    case 1: queue.Remove(all[index]); queued.Remove(index); break;
-                    case 2: if (!queued.Contains(index)) RunQueue.Charge(all[index], ticks); break;
+                    case 0: if (!queued.Contains(index)) queue.TryWake(all[index], 0); queued.Add(index); break;
+                    case 1: queue.Remove(all[index], 0); queued.Remove(index); break;
+                    case 2: if (!queued.Contains(index)) queue.Charge(all[index], 0, ticks); break;
                     default:
-                        SchedulerEntity* taken = queue.Take();
+                        SchedulerEntity* taken = queue.Take(0);
                         if (taken == null) { Assert.Empty(queued); break; }
                         Assert.True(queued.Remove(all.IndexOf(taken)));
                         foreach (int other in queued) Assert.True(all[other]->VirtualTime >= taken->VirtualTime);

@@ -426,6 +426,17 @@ public sealed unsafe partial class CallTests(TestMachine machine)
         Assert.True(SetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuWeight, 500).IsSuccess);
         Assert.Equal((500u, 500UL), (vp->Scheduling.Weight, GetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuWeight)));
         Assert.True(SetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuWeight, 10001) == HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE);
+        Assert.True(SetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuWeight, 0) == HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE);
+        Assert.True(SetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuCap, 0x4000).IsSuccess);
+        Assert.True(SetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuReserve, 0x2000).IsSuccess);
+        Assert.Equal((500u, 0x4000u, 0x2000u), (vp->Scheduling.Weight, vp->Scheduling.Cap, vp->Scheduling.Reserve));
+        Assert.Equal((0x4000UL, 0x2000UL), (GetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuCap), GetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuReserve)));
+        foreach (ulong wrong in new ulong[] { 0x10001, 0x1_0000_4000, ulong.MaxValue })
+        {
+            Assert.True(SetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuCap, wrong) == HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE);
+            Assert.True(SetProperty(HvPartitionPropertyCode.HvPartitionPropertyCpuReserve, wrong) == HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE);
+        }
+        Assert.Equal((0x4000u, 0x2000u), (vp->Scheduling.Cap, vp->Scheduling.Reserve));
         ulong privileges = GetProperty(HvPartitionPropertyCode.HvPartitionPropertyPrivilegeFlags);
         Assert.Equal(DefaultPrivileges.Child.Value, privileges);
         Assert.True(SetProperty(HvPartitionPropertyCode.HvPartitionPropertyPrivilegeFlags, privileges | PartitionPrivileges.CreatePartitions.Value) == HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE);

@@ -49,7 +49,7 @@ public sealed unsafe class GraceTests(TestMachine machine) : IDisposable
     {
         Processor->Running = machine.RootVp;
         Processor->InGrace = false;
-        Processor->Queue.Remove(&machine.RootVp->Scheduling);
+        Processor->Queue.Remove(&machine.RootVp->Scheduling, Clock.Now);
         Processor->Timers.Disarm(&Processor->SliceTimer);
         machine.RootVp->SuspendReasons = 0;
         FakeBackend.State(machine.RootVp)->Rflags &= ~(1UL << 9);

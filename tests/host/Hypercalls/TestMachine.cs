@@ -46,6 +46,7 @@ public sealed unsafe class TestMachine
         Assert.True(CoreMemory.TryTakePage(out ulong page));
         Root = Partitions.Install(page, Partition.RootId);
         Root->IsRoot = true;
+        Root->CpuReserve = SchedulerEntity.Precedence;
         Root->State = PartitionState.Active;
         Root->Time.TryInitialize(Clock.TscHz, Clock.Now);
         for (ulong i = 0; i < AccountPages; i++)

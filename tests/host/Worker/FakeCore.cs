@@ -15,6 +15,7 @@ public sealed class FakePartition
     public readonly Dictionary<(uint Vp, uint Name), HvRegisterValue> Registers = [];
     public readonly HashSet<ushort> Ports = [];
     public readonly Dictionary<uint, ulong> StatsPages = [];
+    public readonly Dictionary<uint, ulong> Properties = [];
     public readonly HashSet<uint> Vps = [], PortIds = [], ConnectionIds = [];
     public readonly List<(uint Vector, ulong Destination, ulong Control)> Interrupts = [];
     public readonly List<(uint Vp, byte Sint, ushort Flag)> Events = [];
@@ -137,6 +138,9 @@ public static unsafe class FakeCore
                 uint vp = ((HvInputCreateVp*)parameters)->VpIndex.Value;
                 partition.Registers[(vp, HvRegisterName.HvRegisterExplicitSuspend)] = new HvRegisterValue(1);
                 return partition.Vps.Add(vp) ? default : HvStatus.HV_STATUS_INVALID_VP_INDEX;
+            case HypercallCode.HvCallSetPartitionProperty:
+                partition.Properties[((HvInputSetPartitionProperty*)parameters)->PropertyCode] = ((HvInputSetPartitionProperty*)parameters)->PropertyValue;
+                return default;
             case HypercallCode.HvCallInstallIntercept:
                 partition.Ports.Add(((HvInputInstallIntercept*)parameters)->InterceptParameters.IoPort);
                 return default;

@@ -16,6 +16,12 @@ public enum VmVerb : byte
     Connect,
     Show,
     Stats,
+
+    /// <summary>Changes a setting, also of a VM that runs.</summary>
+    Set,
+
+    /// <summary>Who uses the processors.</summary>
+    Top,
     AddDisk,
     RemoveDisk,
     Suspend,
@@ -26,16 +32,20 @@ public enum VmVerb : byte
     Wrong,
 }
 
+/// <summary>What "vm set" sets.</summary>
+public enum VmSetting : byte { None, Weight, Cap, Reserve }
+
 /// <summary>One console line as a command. Spans point into the line.</summary>
 public ref struct VmCommand
 {
-    public const uint DefaultCycleMilliseconds = 10_000, MaximumCycles = 1_000_000;
+    public const uint DefaultCycleMilliseconds = 10_000, MaximumCycles = 1_000_000, DefaultTopSeconds = 2, MaximumTopSeconds = 3600;
 
     public VmVerb Verb;
     public ReadOnlySpan<byte> Name;
 
-    /// <summary>Cycles wanted; or the LUN of the disk to remove.</summary>
+    /// <summary>Cycles wanted; the LUN of the disk to remove; the value to set; seconds to measure.</summary>
     public uint Count;
+    public VmSetting Setting;
 
     /// <summary>The disk to add: "path:NAME", "device:NAME" or "image:VOLUME:/path".</summary>
     public ReadOnlySpan<byte> Disk;
@@ -57,27 +67,48 @@ public ref struct VmCommand
         bool prefixed = Is(word, "vm"u8);
         if (prefixed) word = rest.Take();
         VmVerb verb = FindVerb(word);
-        if (verb == VmVerb.None) return prefixed ? Wrong(command, "vm list, or vm start|stop|turnoff|restart|suspend|resume|connect|show|stats|adddisk|removedisk NAME"u8) : command;
+        if (verb == VmVerb.None) return prefixed ? Wrong(command, "vm list, or vm start|stop|turnoff|restart|suspend|resume|connect|show|stats|set|adddisk|removedisk NAME, or vm top"u8) : command;
         // These words alone may mean other things than VMs.
-        if (!prefixed && verb is (VmVerb.Show or VmVerb.Stats or VmVerb.Suspend or VmVerb.Resume)) return command;
+        if (!prefixed && verb is (VmVerb.Show or VmVerb.Stats or VmVerb.Set or VmVerb.Suspend or VmVerb.Resume)) return command;
         command.Verb = verb;
+        if (verb == VmVerb.Top) return ParseTop(command, rest);
         if (verb != VmVerb.List)
         {
             command.Name = rest.Take();
             if (command.Name.Length == 0) return Wrong(command, UsageOf(verb));
         }
-        return TryParseDisk(ref command, ref rest) && rest.Take().Length == 0 ? command : Wrong(command, UsageOf(verb));
+        return TryParseDetails(ref command, ref rest) && rest.Take().Length == 0 ? command : Wrong(command, UsageOf(verb));
     }
 
-    /// <summary>What stands behind the name: "SOURCE [readonly]" of a disk to add, the LUN of one to remove.</summary>
-    private static bool TryParseDisk(ref VmCommand command, ref Words rest)
+    /// <summary>What stands behind the name: "SOURCE [readonly]" of a disk to add, the LUN of one to remove, a setting and its value.</summary>
+    private static bool TryParseDetails(ref VmCommand command, ref Words rest)
     {
+        if (command.Verb == VmVerb.Set)
+        {
+            command.Setting = FindSetting(rest.Take());
+            return command.Setting != VmSetting.None && TryNumber(rest.Take(), out command.Count);
+        }
         if (command.Verb == VmVerb.RemoveDisk) return TryNumber(rest.Take(), out command.Count);
         if (command.Verb != VmVerb.AddDisk) return true;
         command.Disk = rest.Take();
         ReadOnlySpan<byte> word = rest.Take();
         command.ReadOnly = Is(word, "readonly"u8);
         return command.Disk.Length != 0 && (command.ReadOnly || word.Length == 0);
+    }
+
+    private static VmSetting FindSetting(ReadOnlySpan<byte> word)
+    {
+        if (Is(word, "weight"u8)) return VmSetting.Weight;
+        if (Is(word, "cap"u8)) return VmSetting.Cap;
+        return Is(word, "reserve"u8) ? VmSetting.Reserve : VmSetting.None;
+    }
+
+    private static VmCommand ParseTop(VmCommand command, Words rest)
+    {
+        command.Count = DefaultTopSeconds;
+        ReadOnlySpan<byte> seconds = rest.Take();
+        bool good = seconds.Length == 0 || TryNumber(seconds, out command.Count) && command.Count is not (0 or > MaximumTopSeconds) && rest.Take().Length == 0;
+        return good ? command : Wrong(command, UsageOf(VmVerb.Top));
     }
 
     private static VmCommand ParseTest(VmCommand command, Words rest)
@@ -105,6 +136,8 @@ public ref struct VmCommand
         if (Is(word, "suspend"u8)) return VmVerb.Suspend;
         if (Is(word, "resume"u8)) return VmVerb.Resume;
         if (Is(word, "stats"u8)) return VmVerb.Stats;
+        if (Is(word, "set"u8)) return VmVerb.Set;
+        if (Is(word, "top"u8)) return VmVerb.Top;
         if (Is(word, "adddisk"u8)) return VmVerb.AddDisk;
         if (Is(word, "removedisk"u8)) return VmVerb.RemoveDisk;
         return Is(word, "show"u8) ? VmVerb.Show : VmVerb.None;
@@ -121,6 +154,8 @@ public ref struct VmCommand
         VmVerb.Suspend => "vm suspend NAME"u8,
         VmVerb.Resume => "vm resume NAME"u8,
         VmVerb.Stats => "vm stats NAME"u8,
+        VmVerb.Set => "vm set NAME weight|cap|reserve NUMBER"u8,
+        VmVerb.Top => "top [SECONDS]"u8,
         VmVerb.AddDisk => "vm adddisk NAME path:FILE|device:NAME|image:VOLUME:/PATH [readonly]"u8,
         VmVerb.RemoveDisk => "vm removedisk NAME LUN"u8,
         _ => "vm show NAME"u8,

@@ -35,7 +35,9 @@ public readonly unsafe struct FakeBackend : IBackend
     public static void InitializeProcessor() { }
     public static void Run(VirtualProcessor* first) { }
     public static void OpenInterruptWindow() { }
-    public static void Idle() => throw new InvalidOperationException("idle");
+    /// <summary>What the machine does while its processor sleeps.</summary>
+    internal static Action WhileIdle;
+    public static void Idle() => (WhileIdle ?? throw new InvalidOperationException("idle"))();
     public static void Leave(VirtualProcessor* vp) { }
     public static void Enter(VirtualProcessor* vp) { }
     public static ReadOnlySpan<byte> HypercallInstruction => [0x0F, 0x01, 0xD9];

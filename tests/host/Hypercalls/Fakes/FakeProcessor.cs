@@ -97,6 +97,7 @@ namespace Lamina.Hypervisor.Core
         public const ulong TscHz = 2_000_000_000;
         public static ulong Now => X64.Instructions.RdTsc();
         public static ulong FromMicroseconds(ulong microseconds) => TscHz / 1_000_000 * microseconds;
+        public static ulong ToReferenceTicks(ulong tscTicks) => tscTicks / (TscHz / 10_000_000);
         public static uint ToApicTicks(ulong tscTicks) => 1;
         public static ulong ReferenceTime(Partition* partition) => partition->Time.FromTsc(X64.Instructions.RdTsc() + partition->TscOffset);
         public static ulong ToTsc(Partition* partition, ulong reference, ulong now) =>
