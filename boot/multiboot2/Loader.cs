@@ -40,6 +40,7 @@ public unsafe struct Loader
     /// <param name="imageEnd">Where its zeroed memory ends.</param>
     public void Run(ulong imageStart, ulong imageEnd)
     {
+        FindScreen();
         Greet();
         if (!ReadMemoryMap() || !TakeWhatIsThere(imageStart, imageEnd) || !ImageReservation.TryReserve(ref memory, ref handover, out core) || !NameModules())
         {
@@ -51,6 +52,29 @@ public unsafe struct Loader
         {
             DescribeMachine();
             Enter();
+        }
+    }
+
+    // First, so that it shows what follows. It must lie below 4 GiB, as all that is mapped does.
+    private void FindScreen()
+    {
+        for (Multiboot2Tags tags = Tags; tags.TryNext();)
+        {
+            if (tags.Type != Multiboot2TagType.FramebufferInfo)
+            {
+                continue;
+            }
+            if (tags.TryReadFramebuffer(out handover.Framebuffer))
+            {
+                if (handover.Framebuffer.Base < BootPages.FourGiB && handover.Framebuffer.Size <= BootPages.FourGiB - handover.Framebuffer.Base)
+                {
+                    Screen.Use(handover.Framebuffer);
+                }
+            }
+            else if (tags.TryReadTextScreen(out TextScreenInfo text) && text.Base < BootPages.OneMiB)
+            {
+                Screen.Use(text);
+            }
         }
     }
 
@@ -150,11 +174,7 @@ public unsafe struct Loader
     {
         for (Multiboot2Tags tags = Tags; tags.TryNext();)
         {
-            if (tags.Type == Multiboot2TagType.FramebufferInfo && tags.TryReadFramebuffer(out FramebufferInfo screen))
-            {
-                handover.Framebuffer = screen;
-            }
-            else if (tags.Type == Multiboot2TagType.AcpiNewRsdp || (tags.Type == Multiboot2TagType.AcpiOldRsdp && handover.Rsdp == 0))
+            if (tags.Type == Multiboot2TagType.AcpiNewRsdp || (tags.Type == Multiboot2TagType.AcpiOldRsdp && handover.Rsdp == 0))
             {
                 KeepRsdp(tags.Body);
             }

@@ -24,6 +24,9 @@ public interface IEmulator : IDisposable
     /// <summary>What stopped the machine from inside the emulator, in one line; null: nothing did. Asked once the process has ended.</summary>
     string Fault { get; }
 
+    /// <summary>Whether an exit code of its own says that something went wrong.</summary>
+    bool IsFailure(int exitCode);
+
     /// <summary>Whether a line of its standard error is for the user to read.</summary>
     bool IsComplaint(string line);
 

@@ -20,6 +20,7 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
     public IReadOnlyList<string> Arguments { get; } = CommandLine(options, folder);
     public string Fault => null;
     public bool IsComplaint(string line) => true;
+    public bool IsFailure(int exitCode) => exitCode > 0;
 
     public async Task PrepareAsync(BootFiles files)
     {

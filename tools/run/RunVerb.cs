@@ -81,7 +81,7 @@ public static class RunVerb
             _ when first == late => (OutOfTime, $"timed out after {options.Timeout} s"),
             _ when first == interrupted.Task => (await interrupted.Task, "ended by the user"),
             _ when machine.Fault is { } fault => (1, fault),
-            _ => (machine.ExitCode > 0 || until != null ? 1 : 0, until != null ? "the machine ended before --until matched" : "the machine ended"),
+            _ => (machine.HasFailed || until != null ? 1 : 0, until != null ? "the machine ended before --until matched" : "the machine ended"),
         };
         await TryScreenshotAsync(machine, options.Screenshot);
         stop.Cancel();

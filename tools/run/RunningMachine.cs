@@ -33,7 +33,8 @@ public sealed class RunningMachine : IAsyncDisposable
 
     /// <summary>Done when the emulator has ended and all of its output is in the log.</summary>
     public Task Ended => pumping;
-    public int ExitCode => process.HasExited ? process.ExitCode : -1;
+    /// <summary>The emulator has ended with an exit code that says that something went wrong.</summary>
+    public bool HasFailed => process.HasExited && emulator.IsFailure(process.ExitCode);
 
     /// <summary>Makes the boot medium and starts the machine.</summary>
     /// <param name="files">What is on the boot medium; null for a direct kernel.</param>

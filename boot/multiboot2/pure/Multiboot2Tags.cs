@@ -25,6 +25,14 @@ public ref struct Multiboot2Module
     public ReadOnlySpan<byte> Text;
 }
 
+/// <summary>A screen of character cells, two bytes each.</summary>
+public struct TextScreenInfo
+{
+    public ulong Base;
+    public uint Columns;
+    public uint Rows;
+}
+
 /// <summary>
 /// Walks the tags one by one. What claims to reach beyond its tag or beyond the information is cut there; a tag smaller than its
 /// own header ends the walk. The span is the whole information, its first eight bytes included.
@@ -141,6 +149,24 @@ public ref struct Multiboot2Tags
         {
             Base = UInt64At(Body, 0), Size = (ulong)pitch * height, Width = width, Height = height, PixelsPerScanLine = pitch / 4, Format = format,
         };
+        return true;
+    }
+
+    /// <summary>Reads the framebuffer tag of a screen in VGA text mode; false when it is none.</summary>
+    public readonly bool TryReadTextScreen(out TextScreenInfo screen)
+    {
+        const byte EgaText = 2;
+        screen = default;
+        if (Body.Length < 22 || Body[20] != 16 || Body[21] != EgaText || UInt64At(Body, 0) == 0)
+        {
+            return false;
+        }
+        uint pitch = UInt32At(Body, 8), width = UInt32At(Body, 12), height = UInt32At(Body, 16);
+        if (width == 0 || height is 0 or > 200 || width > 200 || pitch != 2 * width)
+        {
+            return false;
+        }
+        screen = new TextScreenInfo { Base = UInt64At(Body, 0), Columns = width, Rows = height };
         return true;
     }
 

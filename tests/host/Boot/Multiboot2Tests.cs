@@ -133,6 +133,20 @@ public class Multiboot2Tests
     }
 
     [Fact]
+    public void ATextScreenIsDescribed()
+    {
+        byte[] Text(ulong address = 0xB8000, uint pitch = 160, uint width = 80, uint height = 25, byte bits = 16, byte type = 2) =>
+            Bytes(address, pitch, width, height, bits, type, (ushort)0);
+        Assert.True(At(Information((8, Text())), 8).TryReadTextScreen(out TextScreenInfo screen));
+        Assert.Equal((0xB8000UL, 80u, 25u), (screen.Base, screen.Columns, screen.Rows));
+        byte[][] unfit = [Text(type: 1), Text(bits: 8), Text(address: 0), Text(pitch: 80), Text(width: 0, pitch: 0), Text(height: 0), Text(height: 201),
+            Text(width: 201, pitch: 402), Text()[..21], Screen()];
+        foreach (byte[] body in unfit)
+            Assert.False(At(Information((8, body)), 8).TryReadTextScreen(out _));
+        Assert.False(At(Information((8, Text())), 8).TryReadFramebuffer(out _));
+    }
+
+    [Fact]
     public void AModuleThatEndsBeforeItBeginsOrIsCutIsNone()
     {
         Assert.False(At(Information((3, Bytes(0x2000u, 0x1000u, "x"))), 3).TryReadModule(out _));

@@ -59,6 +59,7 @@ public class BootMediaTests
     public void A_panic_of_bochs_is_one_line()
     {
         Assert.Null(Bochs.FaultIn("00000000000i[      ] Bochs x86 Emulator 2.7\n00391536971e[CPU0  ] interrupt(): vector must be within IDT table limits\n"));
+        Assert.Null(Bochs.FaultIn("00822547325p[ACPI  ] >>PANIC<< ACPI control: soft power off\n"));
         Assert.Equal("Bochs stopped: exception(): 3rd (13) exception with no resolution", Bochs.FaultIn(
             "00391536971i[CPU0  ] EIP=0000ed04\n00391536971p[CPU0  ] >>PANIC<< exception(): 3rd (13) exception with no resolution\n00391536971i[CMOS  ] Last time\n"));
     }
