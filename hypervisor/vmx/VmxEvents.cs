@@ -62,7 +62,10 @@ public readonly unsafe partial struct VmxBackend
             vp->Work |= EntryWork.Interrupts;
         }
         if (pending.Valid && pending.Type == InterruptionInformation.Nmi)
+        {
             vp->NmiPending = true;
+            vp->Work |= EntryWork.Nmi;
+        }
         state->PendingEvent = (hasErrorCode ? InterruptionInformation.ForException(vector, errorCode) : InterruptionInformation.ForException(vector)).Value;
     }
 
