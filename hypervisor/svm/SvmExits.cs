@@ -226,7 +226,8 @@ public readonly unsafe partial struct SvmBackend
     {
         Vmcb* vmcb = StateOf(vp);
         vmcb->Save.RIP = (vmcb->Save.EFER & EferLma) != 0 ? next : (uint)next;
-        EndInterruptShadow(vp);
+        if ((vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
+            EndInterruptShadow(vp);
         // The processor did not see the instruction end: its single-step trap is ours to deliver. SDM 3B, "Single-Step Exception Condition".
         if ((vmcb->Save.RFLAGS & RflagsTf) != 0)
         {
