@@ -48,17 +48,12 @@ public readonly unsafe partial struct SvmBackend
     {
         Vmcb* vmcb = StateOf(vp);
         EventInjection pending = vmcb->Control.EVENTINJ;
-        // SDM 3A, "Interrupt 8—Double Fault Exception (#DF)". Any other exception that waited comes again when its instruction does.
-        if (pending.Valid && pending.TYPE == EventInjection.Exception && pending.VECTOR == DoubleFault && (IsContributory(vector) || vector == PageFault))
+        ExceptionPair pair = pending.Valid && pending.TYPE == EventInjection.Exception ? ExceptionPairs.Of(pending.VECTOR, vector) : ExceptionPair.Serial;
+        if (pair != ExceptionPair.Serial)
         {
-            vmcb->Control.EVENTINJ = EventInjection.None;
-            Intercepts<SvmBackend>.UnrecoverableException(vp);
-            return;
-        }
-        if (pending.Valid && pending.TYPE == EventInjection.Exception
-            && (IsContributory(pending.VECTOR) && IsContributory(vector) || pending.VECTOR == PageFault && (IsContributory(vector) || vector == PageFault)))
-        {
-            vmcb->Control.EVENTINJ = EventInjection.ForException(DoubleFault, 0);
+            vmcb->Control.EVENTINJ = pair == ExceptionPair.DoubleFault ? EventInjection.ForException(DoubleFault, 0) : EventInjection.None;
+            if (pair == ExceptionPair.Shutdown)
+                Intercepts<SvmBackend>.UnrecoverableException(vp);
             return;
         }
         if (pending.Valid && pending.TYPE == EventInjection.ExternalInterrupt)
@@ -73,9 +68,6 @@ public readonly unsafe partial struct SvmBackend
             vp->NmiPending = true;
         vmcb->Control.EVENTINJ = hasErrorCode ? EventInjection.ForException(vector, errorCode) : EventInjection.ForException(vector);
     }
-
-    /// <summary>#DE, #TS, #NP, #SS, #GP.</summary>
-    private static bool IsContributory(byte vector) => vector is 0 or >= 10 and <= 13;
 
     public static bool HasPendingInjection(VirtualProcessor* vp) => StateOf(vp)->Control.EVENTINJ.Valid;
 

@@ -228,6 +228,14 @@ public readonly unsafe partial struct SvmBackend
     {
         Vmcb* vmcb = StateOf(vp);
         vmcb->Save.RIP = (vmcb->Save.EFER & EferLma) != 0 ? next : (uint)next;
+        // Seldom: so that nothing is saved for a call on the way of every exit.
+        if ((vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW | vmcb->Save.RFLAGS & RflagsTf) != 0)
+            EndInstruction(vp);
+    }
+
+    private static void EndInstruction(VirtualProcessor* vp)
+    {
+        Vmcb* vmcb = StateOf(vp);
         EndInterruptShadow(vp);
         // The processor did not see the instruction end: its single-step trap is ours to deliver. SDM 3B, "Single-Step Exception Condition".
         if ((vmcb->Save.RFLAGS & RflagsTf) != 0)

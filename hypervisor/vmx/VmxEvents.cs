@@ -8,7 +8,7 @@ namespace Lamina.Hypervisor.Vmx;
 public readonly unsafe partial struct VmxBackend
 {
     private const ulong RflagsIf = 1 << 9;
-    private const byte DoubleFault = 8, PageFault = 14, MachineCheck = 18;
+    private const byte DoubleFault = 8, MachineCheck = 18;
 
     /// <summary>
     /// #DB and #AC, whose delivery can raise the same exception again without end: the processor takes no interrupt meanwhile and would be
@@ -47,17 +47,12 @@ public readonly unsafe partial struct VmxBackend
             WithdrawOffer(vp, state);
         EndShadow(vp);
         InterruptionInformation pending = new(state->PendingEvent);
-        bool isException = pending.Valid && pending.Type == InterruptionInformation.HardwareException;
-        // SDM 3A, "Interrupt 8—Double Fault Exception (#DF)". Any other exception that waited comes again when its instruction does.
-        if (isException && pending.Vector == DoubleFault && (IsContributory(vector) || vector == PageFault))
+        ExceptionPair pair = pending.Valid && pending.Type == InterruptionInformation.HardwareException ? ExceptionPairs.Of(pending.Vector, vector) : ExceptionPair.Serial;
+        if (pair != ExceptionPair.Serial)
         {
-            state->PendingEvent = 0;
-            Intercepts<VmxBackend>.UnrecoverableException(vp);
-            return;
-        }
-        if (isException && (IsContributory(pending.Vector) && IsContributory(vector) || pending.Vector == PageFault && (IsContributory(vector) || vector == PageFault)))
-        {
-            state->PendingEvent = InterruptionInformation.ForException(DoubleFault, 0).Value;
+            state->PendingEvent = pair == ExceptionPair.DoubleFault ? InterruptionInformation.ForException(DoubleFault, 0).Value : 0;
+            if (pair == ExceptionPair.Shutdown)
+                Intercepts<VmxBackend>.UnrecoverableException(vp);
             return;
         }
         if (pending.Valid && pending.Type == InterruptionInformation.ExternalInterrupt)
@@ -67,12 +62,12 @@ public readonly unsafe partial struct VmxBackend
             vp->Work |= EntryWork.Interrupts;
         }
         if (pending.Valid && pending.Type == InterruptionInformation.Nmi)
+        {
             vp->NmiPending = true;
+            vp->Work |= EntryWork.Nmi;
+        }
         state->PendingEvent = (hasErrorCode ? InterruptionInformation.ForException(vector, errorCode) : InterruptionInformation.ForException(vector)).Value;
     }
-
-    /// <summary>#DE, #TS, #NP, #SS, #GP.</summary>
-    private static bool IsContributory(byte vector) => vector is 0 or >= 10 and <= 13;
 
     public static bool HasPendingInjection(VirtualProcessor* vp) => StateOf(vp)->PendingEvent != 0;
 

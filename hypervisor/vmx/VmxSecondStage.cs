@@ -1,22 +1,9 @@
 // Extended page tables: the second stage of translation. SDM 3C, "The Extended Page Table Mechanism (EPT)".
-using System.Threading;
 using Lamina.Abi;
 using Lamina.Hypervisor.Core;
 using Lamina.X64.Paging;
 
 namespace Lamina.Hypervisor.Vmx;
-
-/// <summary>Tables of one partition: pages from its account, reached through the window.</summary>
-public readonly unsafe struct PartitionTableMemory : IPageTableMemory
-{
-    private readonly Partition* partition;
-    public PartitionTableMemory(Partition* partition) => this.partition = partition;
-
-    public ulong ReadEntry(ulong physical) => *(ulong*)PhysicalMap.ToPointer(physical);
-    public void WriteEntry(ulong physical, ulong value) => Volatile.Write(ref *(ulong*)PhysicalMap.ToPointer(physical), value);
-    public bool TryAllocatePage(out ulong physical) => partition->Account.TryTake(out physical);
-    public void FreePage(ulong physical) => partition->Account.AddZeroed(physical);
-}
 
 public readonly unsafe partial struct VmxBackend
 {
