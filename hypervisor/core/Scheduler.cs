@@ -46,8 +46,6 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         vp->SuspendReasons |= reason;
         vp->Work |= EntryWork.Reschedule;
         processor->Queue.Remove(&vp->Scheduling, Instructions.RdTsc());
-        if (processor->Running != null)
-            processor->Running->Work |= EntryWork.Reschedule;
     }
 
     /// <summary>Takes reasons away; with the last one the virtual processor is runnable.</summary>
@@ -70,10 +68,14 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         }
         if (running == null)
             return;
-        if (!running->IsRunnable || processor->Queue.ShouldPreempt(&running->Scheduling, now))
+        if (!running->IsRunnable)
+            running->Work |= EntryWork.Reschedule;
+        else if (!processor->Queue.ShouldPreempt(&running->Scheduling, now))
+            ArmDecision(processor, now);
+        else if (vp->Scheduling.HasPrecedence || processor->Queue.HasRunShortest(&running->Scheduling, now, out ulong end))
             running->Work |= EntryWork.Reschedule;
         else
-            ArmDecision(processor, now);
+            ArmSlice(processor, end);
     }
 
     /// <summary>
@@ -83,17 +85,14 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
     public static void GrantGrace(VirtualProcessor* sender)
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
-        if (sender != processor->Running || !sender->IsRunnable)
+        // One with a cap may have to leave because that is used up.
+        if (sender != processor->Running || !sender->IsRunnable || sender->Scheduling.IsCapped)
             return;
         sender->Work &= ~EntryWork.Reschedule;
         if (processor->InGrace)
             return;
         processor->InGrace = true;
-        ulong end = Instructions.RdTsc() + Clock.FromMicroseconds(GraceMicroseconds);
-        if (processor->SliceTimer.IsArmed && processor->SliceTimer.Deadline <= end)
-            return;
-        if (processor->Timers.Arm(&processor->SliceTimer, end))
-            Timers<TBackend>.Program(processor);
+        ArmSlice(processor, Instructions.RdTsc() + Clock.FromMicroseconds(GraceMicroseconds));
     }
 
     /// <summary>An interrupt has come for a virtual processor that may be waiting for the end of a grace.</summary>
@@ -171,6 +170,11 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
                 vp->Work &= ~EntryWork.Reschedule;
                 vp = SwitchFrom(processor, vp);
             }
+            if ((vp->Work & EntryWork.Timers) != 0)
+            {
+                vp->Work &= ~EntryWork.Timers;
+                Timers<TBackend>.Update(vp);
+            }
             if ((vp->Work & (EntryWork.Interrupts | EntryWork.Nmi)) != 0)
             {
                 vp->Work &= ~(EntryWork.Interrupts | EntryWork.Nmi);
@@ -226,16 +230,23 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         }
     }
 
-    /// <summary>
-    /// Arms the timer for the policy's next decision. One that is armed earlier than needed stays: it is set at most once for a turn, not at each switch
-    /// to the root and back, and who is asked too early asks for a later time.
-    /// </summary>
+    /// <summary>Arms the timer for the policy's next decision.</summary>
     private static void ArmDecision(LogicalProcessor* processor, ulong now)
     {
         ulong next = processor->Queue.NextDecision(&processor->Running->Scheduling, now);
-        if (next == ulong.MaxValue || processor->SliceTimer.IsArmed && processor->SliceTimer.Deadline <= next)
+        if (next != ulong.MaxValue)
+            ArmSlice(processor, next);
+    }
+
+    /// <summary>
+    /// A timer that is armed earlier than needed stays: it is set at most once for a turn, not at each switch to the root and back, and who is asked
+    /// too early asks for a later time.
+    /// </summary>
+    private static void ArmSlice(LogicalProcessor* processor, ulong end)
+    {
+        if (processor->SliceTimer.IsArmed && processor->SliceTimer.Deadline <= end)
             return;
-        if (processor->Timers.Arm(&processor->SliceTimer, next))
+        if (processor->Timers.Arm(&processor->SliceTimer, end))
             Timers<TBackend>.Program(processor);
     }
 

@@ -7,14 +7,20 @@ namespace Lamina.Hypervisor.Core;
 public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
 {
     /// <summary>A virtual processor's APIC timer or synthetic timers changed: its next deadline is found and armed.</summary>
-    public static void Update(VirtualProcessor* vp)
+    public static void Update(VirtualProcessor* vp) => Set(LogicalProcessor.Current, vp, DeadlineOf(vp));
+
+    private static ulong DeadlineOf(VirtualProcessor* vp)
     {
         ulong deadline = ulong.MaxValue;
         if (vp->Apic.TryGetDeadline(out ulong guestTsc))
             deadline = GuestDeadline.ToHost(guestTsc, vp->TscOffset, Instructions.RdTsc());
         if (vp->SyntheticTimers.TryGetDeadline(out ulong reference))
             deadline = Math.Min(deadline, Clock.ToTsc(vp->Partition, reference, Instructions.RdTsc()));
-        LogicalProcessor* processor = LogicalProcessor.Current;
+        return deadline;
+    }
+
+    private static void Set(LogicalProcessor* processor, VirtualProcessor* vp, ulong deadline)
+    {
         bool changed = deadline == ulong.MaxValue ? processor->Timers.Disarm(&vp->Timer) : processor->Timers.Arm(&vp->Timer, deadline);
         if (changed)
             Program(processor);
@@ -65,8 +71,28 @@ public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
             TimerSink<TBackend> sink = new(vp);
             vp->SyntheticTimers.Expire(Clock.ReferenceTime(vp->Partition), ref sink);
         }
-        Update(vp);
         if ((vp->SuspendReasons & SuspendReason.Halt) != 0)
             Interrupts<TBackend>.WakeIfInterruptible(vp);
+        else
+            Scheduler<TBackend>.EndGrace(vp);
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        if (vp == processor->Running)
+            Update(vp);
+        else
+            PutOff(processor, vp);
+    }
+
+    /// <summary>
+    /// The next deadlines of one that does not run: short periods would take the time of whoever does, and what it misses merges anyhow. One that
+    /// waits for its turn, or for its parent, has them looked at when that comes; one that no interrupt wakes, now and then.
+    /// </summary>
+    private static void PutOff(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        const ulong asleepMicroseconds = 10_000;
+        vp->Work |= EntryWork.Timers;
+        ulong deadline = ulong.MaxValue;
+        if ((vp->SuspendReasons & SuspendReason.Halt) != 0 && (deadline = DeadlineOf(vp)) != ulong.MaxValue)
+            deadline = Math.Max(deadline, Instructions.RdTsc() + Clock.FromMicroseconds(asleepMicroseconds));
+        Set(processor, vp, deadline);
     }
 }

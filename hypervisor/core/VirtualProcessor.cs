@@ -31,7 +31,7 @@ public static class EntryWork
     public const uint Nmi = 2;
     /// <summary>The virtual processor must not run on (suspended, halted, or another should run).</summary>
     public const uint Reschedule = 4;
-    /// <summary>A deadline of this virtual processor changed.</summary>
+    /// <summary>Its deadlines were put off while it did not run.</summary>
     public const uint Timers = 8;
 }
 

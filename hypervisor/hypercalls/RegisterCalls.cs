@@ -154,6 +154,13 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
         if (reasons != 0)
             Scheduler<TBackend>.Suspend(vp, reasons);
         Scheduler<TBackend>.Resume(vp, (SuspendReason.Startup | SuspendReason.Halt) & ~reasons);
+        if ((reasons & SuspendReason.Halt) != 0)
+        {
+            // What is requested already, or due, wakes it as it would have if it had halted by itself.
+            Timers<TBackend>.Update(vp);
+            if (!vp->IdleWait)
+                Interrupts<TBackend>.WakeIfInterruptible(vp);
+        }
         return HvStatus.HV_STATUS_SUCCESS;
     }
 

@@ -123,6 +123,8 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
                 return $"{why} /{pattern}/";
         if (row.MachineEnds && !await EndsAsync(emulator, stop))
             return "the machine did not end by itself";
+        if (row.MachineEnds && emulator.HasFailed)
+            return "the emulator failed";
         return null;
     }
 

@@ -17,7 +17,7 @@ public unsafe struct RunQueue
     private TimerQueue reserves;
 
     public ulong MinimumVirtualTime;
-    /// <summary>Ticks that a sleeper of usual weight may run before the others when it wakes.</summary>
+    /// <summary>Ticks that a sleeper may run before the others when it wakes.</summary>
     public ulong WakeCredit;
     /// <summary>Ticks that one entity runs before another of the same virtual time gets its turn.</summary>
     public ulong Slice;
@@ -39,7 +39,7 @@ public unsafe struct RunQueue
     /// </summary>
     public bool TryWake(SchedulerEntity* entity, ulong now)
     {
-        ulong earliest = MinimumVirtualTime - WakeCredit * 1024 / SchedulerEntity.DefaultWeight;
+        ulong earliest = MinimumVirtualTime - entity->Scale(WakeCredit);
         if (IsBefore(entity->VirtualTime, earliest))
             entity->VirtualTime = earliest;
         // A reserve is not saved up.
@@ -99,6 +99,7 @@ public unsafe struct RunQueue
             return null;
         Remove(entity, now);
         entity->Dispatches++;
+        entity->dispatchedAt = now;
         return entity;
     }
 
@@ -146,6 +147,16 @@ public unsafe struct RunQueue
     /// <summary>Whether <paramref name="running"/> should leave at once, for somebody who waits and without the end of its turn, or because its cap is used up.</summary>
     public readonly bool ShouldPreempt(SchedulerEntity* running, ulong now) =>
         IsDecided(running, now, out bool goes) ? goes : IsBefore(first->VirtualTime, running->VirtualTime);
+
+    /// <summary>
+    /// Whether <paramref name="running"/> has had the shortest turn that there is. False: at <paramref name="end"/>. Else somebody whose sleeps are short
+    /// would take the processor again and again before it gets anywhere.
+    /// </summary>
+    public readonly bool HasRunShortest(SchedulerEntity* running, ulong now, out ulong end)
+    {
+        end = running->dispatchedAt + Shortest;
+        return now >= end;
+    }
 
     /// <summary>The same at the end of its turn: equals take turns.</summary>
     public readonly bool IsTurnOver(SchedulerEntity* running, ulong now) =>

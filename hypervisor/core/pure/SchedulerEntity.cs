@@ -19,6 +19,7 @@ public unsafe struct SchedulerEntity
     internal SchedulerEntity* previous;
     internal bool queued;
     internal ulong queuedAt;
+    internal ulong dispatchedAt;
     /// <summary>Its place among those with a reserve, by <see cref="ReserveClock"/>, while it is queued.</summary>
     internal TimerEntry reserveEntry;
 

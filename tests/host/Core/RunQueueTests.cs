@@ -192,4 +192,30 @@ public unsafe class RunQueueTests
             }
         });
     }
+
+    [Theory]
+    [InlineData(1u)]
+    [InlineData(100u)]
+    [InlineData(10000u)]
+    public void A_sleep_buys_as_long_a_run_for_every_weight(uint weight)
+    {
+        using Entities all = new(2);
+        RunQueue queue = new() { Slice = 1_000_000, WakeCredit = 50_000, MinimumVirtualTime = 1_000_000_000 };
+        all[0]->Weight = weight;
+        all[0]->VirtualTime = 0;
+        queue.TryWake(all[0], 0);
+        ulong behind = queue.MinimumVirtualTime - all[0]->VirtualTime;
+        Assert.Equal(50_000UL * 1024 / weight, behind);
+    }
+
+    [Fact]
+    public void Everybody_has_a_shortest_turn()
+    {
+        using Entities all = new(1);
+        RunQueue queue = new() { Slice = 1000, Shortest = 20 };
+        queue.TryWake(all[0], 500);
+        SchedulerEntity* running = queue.Take(500);
+        Assert.Equal((false, 520UL), (queue.HasRunShortest(running, 519, out ulong end), end));
+        Assert.True(queue.HasRunShortest(running, 520, out _));
+    }
 }
