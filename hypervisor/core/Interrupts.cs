@@ -167,6 +167,9 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
                 Scheduler<TBackend>.Suspend(target, SuspendReason.Startup);
                 target->Apic.Init();
                 TBackend.ResetVp(target);
+                // Nothing of before is requested or in service any more, and no address means what it meant.
+                target->Work |= EntryWork.Interrupts;
+                VirtualProcessors<TBackend>.FlushTranslations(target);
                 // The bootstrap processor starts over by itself, the others wait for a start-up IPI. SDM 3A, "MP Initialization Protocol".
                 if (target->Apic.IsBootstrap)
                     Scheduler<TBackend>.Resume(target, SuspendReason.Startup | SuspendReason.Halt);

@@ -25,7 +25,8 @@ public readonly unsafe partial struct VmxBackend
         state->PendingEvent = 0;
         state->IsOffer = false;
         state->IsApicStale = true;
-        if ((int)state->IdtVectoringInformation < 0)
+        // A failed entry writes neither, and what stands there is of the exit before.
+        if ((int)state->IdtVectoringInformation < 0 && (int)state->ExitReason >= 0)
             TakeCutOffEvent(vp, state);
 
         // With bit 31: a failed entry is none of the first few.
@@ -101,6 +102,8 @@ public readonly unsafe partial struct VmxBackend
                 vp->Work |= EntryWork.Interrupts;
                 break;
             case VmxExitReason.NmiWindow:
+                // A processor may open the window in STI's shadow, where it is asked for again: physical interrupts must come through meanwhile.
+                OpenInterruptWindow();
                 SetPrimaryControl(vp, PrimaryControls.NmiWindowExiting, false);
                 vp->Work |= EntryWork.Nmi;
                 break;

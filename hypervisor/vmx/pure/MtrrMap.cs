@@ -62,6 +62,11 @@ public unsafe struct MtrrMap
     private readonly bool Covers(int range, ulong address, out ulong boundary)
     {
         ulong mask = Mask[range] & AddressMask & ~0xFFFUL, start = Base[range] & mask, piece = mask & (0 - mask);
+        if (mask == 0)
+        {
+            boundary = AddressMask + 1; // everything
+            return true;
+        }
         bool covers = (address & mask) == start;
         bool isContiguous = (mask | piece - 1) == AddressMask;
         if (!isContiguous || covers)

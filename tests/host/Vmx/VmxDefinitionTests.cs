@@ -335,6 +335,15 @@ public sealed class VmxDefinitionTests
         Assert.Equal(MemoryType.Uncacheable, map.TypeAt(0, out _));
     }
 
+    [Fact]
+    public unsafe void A_range_without_a_mask_is_everything()
+    {
+        MtrrMap map = new() { DefType = 0x806, VariableCount = 1, AddressMask = (1UL << 40) - 1 };
+        map.Mask[0] = 0x800;
+        Assert.Equal(MemoryType.Uncacheable, map.TypeAt(0x20_0000, out ulong end));
+        Assert.Equal(1UL << 40, end);
+    }
+
     // Piece by piece, every page's type is what each register says of it alone.
     [Fact]
     public unsafe void Pieces_have_one_type_throughout() =>
