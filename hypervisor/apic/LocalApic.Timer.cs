@@ -6,7 +6,7 @@ namespace Lamina.Hypervisor.Apic;
 
 public unsafe partial struct LocalApic
 {
-    // A periodic timer faster than this many ticks of its own clock (5 us at 200 MHz) would only storm its own processor.
+    // A periodic timer faster than this many ticks of its own clock (5 us at 200 MHz) would only storm; the core puts off those of one that does not run.
     private const ulong MinimumPeriodTicks = 1024;
     private const ulong Never = ulong.MaxValue;
 

@@ -84,15 +84,16 @@ public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
 
     /// <summary>
     /// The next deadlines of one that does not run: short periods would take the time of whoever does, and what it misses merges anyhow. One that
-    /// waits for its turn, or for its parent, has them looked at when that comes; one that no interrupt wakes, now and then.
+    /// waits for its turn, or for its parent, has them looked at when that comes; one that sleeps over what is requested already, now and then; one
+    /// of which this expiry requested nothing, soon, for the next one may wake it.
     /// </summary>
     private static void PutOff(LogicalProcessor* processor, VirtualProcessor* vp)
     {
-        const ulong asleepMicroseconds = 10_000;
+        const ulong deafMicroseconds = 10_000, asleepMicroseconds = 1000;
         vp->Work |= EntryWork.Timers;
         ulong deadline = ulong.MaxValue;
         if ((vp->SuspendReasons & SuspendReason.Halt) != 0 && (deadline = DeadlineOf(vp)) != ulong.MaxValue)
-            deadline = Math.Max(deadline, Instructions.RdTsc() + Clock.FromMicroseconds(asleepMicroseconds));
+            deadline = Math.Max(deadline, Instructions.RdTsc() + Clock.FromMicroseconds(vp->Apic.HighestRequest >= 0 ? deafMicroseconds : asleepMicroseconds));
         Set(processor, vp, deadline);
     }
 }

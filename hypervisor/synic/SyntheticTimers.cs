@@ -24,7 +24,7 @@ public unsafe struct SyntheticTimers
 
     // Expirations of a periodic timer that is behind are made up for at double speed, this many at most; the rest is skipped.
     private const ulong MaximumBacklog = 8;
-    // A shorter period (10 us) would only storm its own processor.
+    // A shorter period (10 us) would only storm; the core puts off those of one that does not run.
     private const ulong MinimumPeriod = 100;
 
     // Config: bits 63:20 and 15:13 are "should be zero".

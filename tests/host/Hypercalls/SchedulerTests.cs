@@ -76,6 +76,15 @@ public sealed unsafe class SchedulerTests : IDisposable
     }
 
     [Fact]
+    public void TimersThatRequestNothingCostOthersLittleEither()
+    {
+        StartPeriodicTimers();
+        Assert.True(vp->Apic.TryWriteMmio(0xF0, 0xFF, 0, out _)); // software-disabled
+        Assert.InRange(Interrupts(1000), 1, 1001);
+        Assert.False(vp->Apic.IsRequested(0x80));
+    }
+
+    [Fact]
     public void TimersOfOneThatRunsComeAsTheyShould()
     {
         vp->SuspendReasons = 0;
