@@ -33,10 +33,11 @@ public static unsafe class CoreAddressSpace
 {
     public const ulong ImageBase = 0xFFFF_FFFF_8000_0000;
     private const ulong DeviceBase = 0xFFFF_FF00_0000_0000;
-    private const ulong StackBase = 0xFFFF_FF10_0000_0000;
-    private const ulong StackPages = 8;
+    private const ulong AreaBase = 0xFFFF_FF10_0000_0000;
+    /// <summary>Of a processor's area: its structure, an unmapped page, its stack, an unmapped page.</summary>
+    private const ulong StructurePages = 2, StackPages = 8, StackEnd = StructurePages + 1 + StackPages;
 
-    private static ulong bootPageNext, bootPageEnd, nextDevice, nextStack;
+    private static ulong bootPageNext, bootPageEnd, nextDevice;
     private static PageTableEditor<LongModeFormat, CoreTableMemory> editor;
 
     public static ulong Root => editor.Root;
@@ -57,7 +58,6 @@ public static unsafe class CoreAddressSpace
         bootPageNext = tablePages;
         bootPageEnd = tablePages + (tablePageCount << 12);
         nextDevice = DeviceBase;
-        nextStack = StackBase;
         editor = new PageTableEditor<LongModeFormat, CoreTableMemory>(new CoreTableMemory(0), 0);
         if (!editor.TryCreateRoot())
             Panic.Stop("core: no page for the core's page tables"u8);
@@ -103,18 +103,24 @@ public static unsafe class CoreAddressSpace
         return at + offset;
     }
 
-    /// <summary>A stack between two unmapped pages; the address of its top.</summary>
-    public static ulong CreateStack()
+    /// <summary>
+    /// Memory of a processor's own: its <see cref="LogicalProcessor"/>, and a stack between two unmapped pages. False: out of pages; the first
+    /// processor's pages are the loader's, since the pool comes later.
+    /// </summary>
+    public static bool TryCreateArea(int index, out LogicalProcessor* processor, out ulong stackTop)
     {
-        ulong bottom = nextStack + 0x1000;
-        nextStack = bottom + (StackPages << 12);
-        for (ulong i = 0; i < StackPages; i++)
+        ulong area = AreaBase + (ulong)index * LogicalProcessor.AreaBytes;
+        processor = (LogicalProcessor*)area;
+        stackTop = area + (StackEnd << 12);
+        for (ulong page = 0; page < StackEnd; page++)
         {
-            if (!TryTakeBootPage(out ulong page))
-                Panic.Stop("core: no page for a stack"u8);
-            Require(editor.Map(bottom + (i << 12), page, 1, PagePermissions.ReadWrite.WithGlobal(), PageSize.Page4K));
+            if (page == StructurePages)
+                continue;
+            if (!(index == 0 ? TryTakeBootPage(out ulong physical) : CoreMemory.TryTakePage(out physical))
+                || !editor.Map(area + (page << 12), physical, 1, PagePermissions.ReadWrite.WithGlobal(), PageSize.Page4K).Succeeded)
+                return false;
         }
-        return nextStack;
+        return true;
     }
 
     private static void Require(PageTableResult result)

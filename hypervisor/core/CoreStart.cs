@@ -39,12 +39,13 @@ public static unsafe class CoreEntry
         // Table pages lie right behind the image; CoreMemory hands out what is behind them.
         ulong tables = (handover->CoreImagePhysical + handover->CoreImageSize + 0xFFF) & ~0xFFFUL;
         CoreAddressSpace.Build(handover, tables, TablePages, Preflight.HasPages1G ? PageSize.Page1G : PageSize.Page2M);
-        ulong stack = CoreAddressSpace.CreateStack();
+        if (!CoreAddressSpace.TryCreateArea(0, out _, out ulong stack))
+            Panic.Stop("core: no page for a stack"u8);
         ScreenText.Suspend(true);
         SwitchStack(CoreAddressSpace.Root, stack, &OnOwnTables);
     }
 
-    private static void EnableProcessorFeatures()
+    internal static void EnableProcessorFeatures()
     {
         ulong cr4 = Instructions.ReadCr4() | Cr4Pge | Cr4Osfxsr | Cr4Osxmmexcpt;
         uint leaf7 = Preflight.ReadLeaf(7, 1);
@@ -61,7 +62,10 @@ public static unsafe class CoreEntry
     private static void OnOwnTables()
     {
         CoreAddressSpace.UseWindow();
-        HostTables.Load();
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        *processor = default;
+        HostTables.InitializeGates();
+        HostTables.Load(&processor->Tables);
         BootHandover* handover = (BootHandover*)PhysicalMap.ToPointer(handoverPhysical);
         CoreMemory.Initialize(handover->CoreMemoryPhysical, handover->CoreMemorySize,
             handover->CoreImagePhysical - handover->CoreMemoryPhysical + ((handover->CoreImageSize + 0xFFF) & ~0xFFFUL) + (TablePages << 12), ContiguousPages << 12);
@@ -85,9 +89,10 @@ public static unsafe class CoreStart<TBackend> where TBackend : struct, IBackend
         DeviceInterrupts.Initialize();
         LogicalProcessor* processor = LogicalProcessor.Current;
         processor->ApicId = PhysicalApic.Id;
-        Scheduler<TBackend>.Initialize(processor);
-        PhysicalApic.EnableTimer();
-        TBackend.InitializeProcessor();
+        TBackend.InitializeMachine();
+        Initialize(processor);
+        LogicalProcessors.Add(processor);
+        ProcessorStart.StartAll(handover);
 
         VirtualProcessor* root = RootPartition<TBackend>.Create(handover);
         byte* buffer = stackalloc byte[128];
@@ -99,6 +104,26 @@ public static unsafe class CoreStart<TBackend> where TBackend : struct, IBackend
         root->DispatchTsc = Clock.Now;
         processor->Running = root;
         processor->Loaded = root;
+        processor->Entered = (ulong)root;
         TBackend.Run(root);
+    }
+
+    private static void Initialize(LogicalProcessor* processor)
+    {
+        Scheduler<TBackend>.Initialize(processor);
+        PhysicalApic.EnableTimer();
+        TBackend.InitializeProcessor(processor);
+    }
+
+    /// <summary>A further processor: as the first, but for what is there already. It has nobody to run.</summary>
+    public static void RunProcessor()
+    {
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        CoreEntry.EnableProcessorFeatures();
+        HostTables.Load(&processor->Tables);
+        PhysicalApic.InitializeProcessor();
+        Initialize(processor);
+        ProcessorStart.Join();
+        TBackend.Run(null);
     }
 }

@@ -25,9 +25,15 @@ public static unsafe class HostInterrupts<TBackend> where TBackend : struct, IBa
             Timers<TBackend>.Expire(LogicalProcessor.Current);
         else if (vector == PhysicalApic.KickVector)
         {
-            VirtualProcessor* running = LogicalProcessor.Current->Running;
-            if (running != null && running->NmiPending)
+            LogicalProcessor* processor = LogicalProcessor.Current;
+            processor->Acknowledgements.Give();
+            VirtualProcessor* running = processor->Running;
+            if (running == null)
+                return;
+            if (running->NmiPending)
                 running->Work |= EntryWork.Nmi;
+            if (!LogicalProcessors.IsSingle)
+                running->Work |= EntryWork.Visitors;
         }
         else if (DeviceInterrupts.TryAccept((int)vector, out VirtualProcessor* target, out byte guestVector, out bool level))
             Interrupts<TBackend>.Assert(target, guestVector, level);

@@ -14,8 +14,11 @@ public unsafe interface IBackend
     /// <summary>Checks each feature that the backend cannot do without; one "require" line each. False when one is missing.</summary>
     static abstract bool Preflight();
 
+    /// <summary>What all processors share; once, on the first.</summary>
+    static abstract void InitializeMachine();
+
     /// <summary>Switches this logical processor into the mode in which guests can be entered. Interrupts are closed from here on.</summary>
-    static abstract void InitializeProcessor();
+    static abstract void InitializeProcessor(LogicalProcessor* processor);
 
     /// <summary>How many pages of the account a virtual processor's hardware state takes.</summary>
     static abstract uint PagesPerVp { get; }
@@ -26,7 +29,10 @@ public unsafe interface IBackend
     /// <summary>Takes the hardware state back from the processor, which may hold parts of it, and returns its pages to the account.</summary>
     static abstract void DestroyVp(VirtualProcessor* vp);
 
-    /// <summary>Enters <paramref name="first"/> and from then on whatever the scheduler says. Does not return.</summary>
+    /// <summary>
+    /// Enters <paramref name="first"/> and from then on whatever the scheduler says; with null it begins with <see cref="Scheduler{TBackend}.Park"/>.
+    /// Does not return.
+    /// </summary>
     static abstract void Run(VirtualProcessor* first);
 
     /// <summary>Lets pending physical interrupts in, once, and closes again.</summary>
@@ -119,6 +125,11 @@ public unsafe interface IBackend
     /// <summary>Before another virtual processor is entered here: takes over what the world switch itself does not exchange (debug registers, TSC_AUX).</summary>
     static abstract void Leave(VirtualProcessor* vp);
     static abstract void Enter(VirtualProcessor* vp);
+
+    /// <summary>A virtual processor, after <see cref="Leave"/>, is another processor's from now on: nothing of it stays in this one.</summary>
+    static abstract void Depart(VirtualProcessor* vp);
+    /// <summary>A virtual processor came from another processor, and will run on this one.</summary>
+    static abstract void Arrive(VirtualProcessor* vp);
 
     /// <summary>Back to the state after INIT, or after a start-up IPI with the given vector.</summary>
     static abstract void ResetVp(VirtualProcessor* vp);

@@ -56,8 +56,24 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
     /// <summary>Takes back a message that still waits for the parent's slot.</summary>
     public static void Withdraw(VirtualProcessor* vp)
     {
+        if (!vp->Intercept.IsQueued)
+            return;
+        VirtualProcessor* parent = Parent;
+        parent->SynicLock.Acquire(LockRank.Synic);
+        // It may have been delivered meanwhile.
         if (vp->Intercept.IsQueued)
-            Parent->Synic.Withdraw(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->Intercept);
+            parent->Synic.Withdraw(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->Intercept);
+        parent->SynicLock.Release(LockRank.Synic);
+    }
+
+    /// <summary>Takes back all notices of EOIs of a virtual processor that goes away.</summary>
+    public static void WithdrawEoi(VirtualProcessor* vp)
+    {
+        VirtualProcessor* parent = Parent;
+        parent->SynicLock.Acquire(LockRank.Synic);
+        if (vp->EoiNotice.IsQueued)
+            parent->Synic.Withdraw(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->EoiNotice);
+        parent->SynicLock.Release(LockRank.Synic);
     }
 
     private static void StopRoot(VirtualProcessor* vp)
@@ -171,13 +187,22 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
     /// <summary>A level-triggered vector was ended: the parent's I/O APIC may have its line asserted still. The virtual processor runs on.</summary>
     public static void ApicEoi(VirtualProcessor* vp, byte vector)
     {
+        VirtualProcessor* parent = Parent;
+        parent->SynicLock.Acquire(LockRank.Synic);
         vp->PendingEoi[vector >> 6] |= 1UL << vector;
-        SendEoi(vp);
+        bool isDelivered = TrySendEois(parent, vp);
+        parent->SynicLock.Release(LockRank.Synic);
+        if (isDelivered)
+            Messages<TBackend>.AssertSint(parent, parent->Synic.GetInterruptVector(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX));
     }
 
-    /// <summary>Sends the notices that wait: one may be in the parent's slot and one in its queue, the others wait here for the parent's EOM.</summary>
-    public static void SendEoi(VirtualProcessor* vp)
+    /// <summary>
+    /// Sends the notices that wait: one may be in the parent's slot and one in its queue, the others wait here for the parent's EOM. Under the
+    /// lock of the parent's SynIC. True: the slot was filled.
+    /// </summary>
+    private static bool TrySendEois(VirtualProcessor* parent, VirtualProcessor* vp)
     {
+        bool isDelivered = false;
         for (int word = 0; word < 4; word++)
         {
             while (vp->PendingEoi[word] != 0)
@@ -185,16 +210,17 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
                 if (vp->EoiNotice.IsQueued)
                 {
                     EoiBacklog.IsAny = true;
-                    return;
+                    return isDelivered;
                 }
                 ulong bits = vp->PendingEoi[word];
                 vp->PendingEoi[word] = bits & (bits - 1);
-                SendEoi(vp, (uint)(word * 64 + System.Numerics.BitOperations.TrailingZeroCount(bits)));
+                isDelivered |= TrySendEoi(parent, vp, (uint)(word * 64 + System.Numerics.BitOperations.TrailingZeroCount(bits)));
             }
         }
+        return isDelivered;
     }
 
-    private static void SendEoi(VirtualProcessor* vp, uint vector)
+    private static bool TrySendEoi(VirtualProcessor* parent, VirtualProcessor* vp, uint vector)
     {
         HvMessage* message = &vp->EoiMessage;
         message->Header.MessageType = HvMessageType.HvMessageTypeX64ApicEoi;
@@ -204,12 +230,13 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         payload->VpIndex = new VpIndex(vp->Index);
         payload->InterruptVector = vector;
         vp->Count(HvStatsVpCounters.VpOtherMessages);
-        Messages<TBackend>.Enqueue(Parent, SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->EoiNotice);
+        return parent->Synic.Enqueue((int)SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->EoiNotice) != 0;
     }
 
-    /// <summary>The parent made room: notices that had to wait go out now.</summary>
-    public static void SendWaitingEois()
+    /// <summary>The parent made room: notices that had to wait go out now. Under the lock of its SynIC. True: the slot was filled.</summary>
+    public static bool SendWaitingEois()
     {
+        bool isDelivered = false;
         EoiBacklog.IsAny = false;
         for (int slot = 0; slot < Partitions.Maximum; slot++)
         {
@@ -217,12 +244,13 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
             if (partition == null || partition->IsRoot)
                 continue;
             for (uint i = 0; i < Partition.MaximumVps; i++)
-                if (partition->GetVp(i) != null) SendEoi(partition->GetVp(i));
+                if (partition->GetVp(i) != null) isDelivered |= TrySendEois(Parent, partition->GetVp(i));
         }
+        return isDelivered;
     }
 }
 
-/// <summary>Whether some virtual processor has EOI notices that could not be sent yet.</summary>
+/// <summary>Whether some virtual processor has EOI notices that could not be sent yet. Guarded by the lock of the parent's SynIC.</summary>
 internal static class EoiBacklog
 {
     internal static bool IsAny;

@@ -27,10 +27,29 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
     /// <summary>Requests a vector at a virtual processor and wakes it if it sleeps.</summary>
     public static void Assert(VirtualProcessor* vp, byte vector, bool level)
     {
+        if (!vp->IsHere)
+        {
+            vp->Posted.Post(vector, level);
+            Visits<TBackend>.Request(vp, VisitRequest.Interrupt);
+            return;
+        }
         // The guest may have taken the same vector already, and not ended it yet: then this is a request of its own.
         Synchronize(vp);
         if (!vp->Apic.Assert(vector, level))
             return;
+        OnRequested(vp);
+    }
+
+    /// <summary>What others have posted for a virtual processor of this one.</summary>
+    public static void TakePosted(VirtualProcessor* vp)
+    {
+        Synchronize(vp);
+        if (vp->Posted.Drain(ref vp->Apic))
+            OnRequested(vp);
+    }
+
+    private static void OnRequested(VirtualProcessor* vp)
+    {
         vp->Work |= EntryWork.Interrupts;
         if ((vp->SuspendReasons & SuspendReason.Halt) != 0)
             WakeIfInterruptible(vp);
@@ -50,6 +69,11 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
 
     public static void RequestNmi(VirtualProcessor* vp)
     {
+        if (!vp->IsHere)
+        {
+            Visits<TBackend>.Request(vp, VisitRequest.NonMaskable);
+            return;
+        }
         vp->NmiPending = true;
         vp->Work |= EntryWork.Nmi;
         if ((vp->SuspendReasons & SuspendReason.Halt) != 0)
@@ -164,20 +188,45 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
                 RequestNmi(target);
                 break;
             case ApicDeliveryMode.Init when !command.IsInitDeassert:
-                Scheduler<TBackend>.Suspend(target, SuspendReason.Startup);
-                target->Apic.Init();
-                TBackend.ResetVp(target);
-                // Nothing of before is requested or in service any more, and no address means what it meant.
-                target->Work |= EntryWork.Interrupts;
-                VirtualProcessors<TBackend>.FlushTranslations(target);
-                // The bootstrap processor starts over by itself, the others wait for a start-up IPI. SDM 3A, "MP Initialization Protocol".
-                if (target->Apic.IsBootstrap)
-                    Scheduler<TBackend>.Resume(target, SuspendReason.Startup | SuspendReason.Halt);
+                Init(target);
                 break;
-            case ApicDeliveryMode.StartUp when (target->SuspendReasons & SuspendReason.Startup) != 0:
-                TBackend.SetStartup(target, command.Vector);
-                Scheduler<TBackend>.Resume(target, SuspendReason.Startup | SuspendReason.Halt);
+            case ApicDeliveryMode.StartUp:
+                StartUp(target, command.Vector);
                 break;
         }
+    }
+
+    /// <summary>INIT: back to the state after reset.</summary>
+    public static void Init(VirtualProcessor* target)
+    {
+        if (!target->IsHere)
+        {
+            Visits<TBackend>.Request(target, VisitRequest.Init);
+            return;
+        }
+        Scheduler<TBackend>.Suspend(target, SuspendReason.Startup);
+        target->Apic.Init();
+        TBackend.ResetVp(target);
+        // Nothing of before is requested or in service any more, and no address means what it meant.
+        target->Work |= EntryWork.Interrupts;
+        VirtualProcessors<TBackend>.FlushTranslations(target);
+        // The bootstrap processor starts over by itself, the others wait for a start-up IPI. SDM 3A, "MP Initialization Protocol".
+        if (target->Apic.IsBootstrap)
+            Scheduler<TBackend>.Resume(target, SuspendReason.Startup | SuspendReason.Halt);
+    }
+
+    /// <summary>A start-up IPI: without effect but for who waits for it.</summary>
+    public static void StartUp(VirtualProcessor* target, byte vector)
+    {
+        if (!target->IsHere)
+        {
+            target->StartupVector = vector;
+            Visits<TBackend>.Request(target, VisitRequest.StartUp);
+            return;
+        }
+        if ((target->SuspendReasons & SuspendReason.Startup) == 0)
+            return;
+        TBackend.SetStartup(target, vector);
+        Scheduler<TBackend>.Resume(target, SuspendReason.Startup | SuspendReason.Halt);
     }
 }

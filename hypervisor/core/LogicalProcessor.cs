@@ -1,34 +1,117 @@
 // What one logical processor of the machine keeps for itself.
+using System.Runtime.CompilerServices;
+using System.Threading;
 using Lamina.X64;
 
 namespace Lamina.Hypervisor.Core;
 
-/// <summary>State that only its own processor touches: no locks on the exit path.</summary>
+/// <summary>
+/// State that only its own processor touches: no locks on the exit path. What others ask of it comes by <see cref="Visitors"/>,
+/// <see cref="Calls"/>, <see cref="Seekers"/> and <see cref="Acknowledgements"/> (docs/decisions/0013).
+/// </summary>
 public unsafe struct LogicalProcessor
 {
     public VirtualProcessor* Running;
     /// <summary>Whose vector, segment and debug registers the processor holds: the last one entered.</summary>
     public VirtualProcessor* Loaded;
+    /// <summary>Who exited last: the world switch keeps its state in registers until somebody else is entered.</summary>
+    public VirtualProcessor* InRegisters;
     public RunQueue Queue;
     public TimerQueue Timers;
     /// <summary>The scheduler's own deadline: when its policy decides anew without an event, or earlier; the end of a grace.</summary>
     public TimerEntry SliceTimer;
     /// <summary>Somebody who was woken by a signal waits for the end of its sender's grace (<see cref="Scheduler{TBackend}.GrantGrace"/>).</summary>
     public bool InGrace;
-    public uint ApicId;
     /// <summary>Deadline that the physical timer is set to.</summary>
     public ulong ArmedDeadline;
 
-    private static LogicalProcessor bootstrap;
+    /// <summary>Its place among the machine's processors; the one that started the machine is 0.</summary>
+    public int Index;
+    public uint ApicId;
+    /// <summary>What the backend keeps for the processor.</summary>
+    public BackendProcessor Backend;
+    public HostTables Tables;
+    /// <summary>Locks held, by <see cref="LockRank"/>; counted in checked builds only.</summary>
+    public uint HeldRanks;
+
+    // ---- What others see and ask ----
+
+    /// <summary>Not 0: it may be executing this virtual processor's instructions, or its exit. Null while it looks at what others want.</summary>
+    public ulong Entered;
+    /// <summary>Virtual processors of its own that others want something of: the first of a list, VirtualProcessor*.</summary>
+    public ulong Visitors;
+    /// <summary>Functions that others wait for it to execute: the first of a list, ProcessorCall*.</summary>
+    public ulong Calls;
+    /// <summary>Processors, by bit, that have nothing to do and would take somebody who waits here.</summary>
+    public ulong Seekers;
+    /// <summary>For <see cref="Quiescence"/>.</summary>
+    public AcknowledgementCounter Acknowledgements;
+
+    /// <summary>A processor's own memory begins at a multiple of this, its stack is behind this structure: the stack pointer says which processor executes.</summary>
+    public const ulong AreaBytes = 0x10000;
 
     /// <summary>The processor that executes this.</summary>
-    // Only the bootstrap processor runs yet; with more of them this becomes an address that each maps to its own page.
+#if FREESTANDING
     public static LogicalProcessor* Current
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining), SkipLocalsInit]
         get
         {
-            fixed (LogicalProcessor* self = &bootstrap)
-                return self;
+            byte here;
+            return (LogicalProcessor*)((ulong)&here & ~(AreaBytes - 1));
         }
     }
+#else
+    public static LogicalProcessor* Current => HostStack.Current;
+#endif
+
+    public readonly bool IsCurrent => Index == Current->Index;
 }
+
+/// <summary>Numbers of the vendor's own: address space identifiers, the structure that the processor works with now.</summary>
+public struct BackendProcessor
+{
+    public uint NextTag, TagGeneration;
+    /// <summary>Physical address; 0 for none.</summary>
+    public ulong CurrentState;
+}
+
+/// <summary>All processors that run. More of them only come while the machine starts.</summary>
+public static unsafe class LogicalProcessors
+{
+    /// <summary>As many as a mask has bits.</summary>
+    public const int Maximum = 64;
+
+    private struct Table { public fixed ulong Entries[Maximum]; }
+    [InlineArray(Maximum)] private struct Loads { private ProcessorLoad first; }
+    private static class Storage { internal static Table Table; internal static Loads Loads; }
+    private static class Counter { internal static int Count; }
+
+    public static int Count => Counter.Count;
+    /// <summary>Whether nobody else can want anything.</summary>
+    public static bool IsSingle { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => Counter.Count <= 1; }
+
+    public static LogicalProcessor* At(int index) => (LogicalProcessor*)Storage.Table.Entries[index];
+
+    /// <summary>What each says of itself, for <see cref="Placement"/>.</summary>
+    public static System.ReadOnlySpan<ProcessorLoad> AllLoads => ((System.Span<ProcessorLoad>)Storage.Loads).Slice(0, Counter.Count);
+    public static ref ProcessorLoad LoadOf(LogicalProcessor* processor) => ref Storage.Loads[processor->Index];
+
+    /// <summary>The processor is ready to be asked.</summary>
+    public static void Add(LogicalProcessor* processor)
+    {
+        Storage.Table.Entries[processor->Index] = (ulong)processor;
+        Volatile.Write(ref Counter.Count, processor->Index + 1);
+    }
+}
+
+#if !FREESTANDING
+/// <summary>Tests choose who executes.</summary>
+public static unsafe class HostStack
+{
+    private static readonly LogicalProcessor* first = (LogicalProcessor*)System.Runtime.InteropServices.NativeMemory.AllocZeroed((nuint)sizeof(LogicalProcessor));
+    [System.ThreadStatic] private static LogicalProcessor* current;
+
+    public static LogicalProcessor* Current { get => current == null ? first : current; set => current = value; }
+}
+#endif

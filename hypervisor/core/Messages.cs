@@ -35,10 +35,13 @@ public static unsafe class Messages<TBackend> where TBackend : struct, IBackend
     {
         if (vp->Synic.QueuedSints != 0)
         {
-            for (uint delivered = vp->Synic.Redeliver(); delivered != 0; delivered &= delivered - 1)
+            vp->SynicLock.Acquire(LockRank.Synic);
+            uint delivered = vp->Synic.Redeliver();
+            if (EoiBacklog.IsAny && vp->Partition->IsRoot && Intercepts<TBackend>.SendWaitingEois())
+                delivered |= 1u << SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX;
+            vp->SynicLock.Release(LockRank.Synic);
+            for (; delivered != 0; delivered &= delivered - 1)
                 AssertSint(vp, vp->Synic.GetInterruptVector(BitOperations.TrailingZeroCount(delivered)));
-            if (EoiBacklog.IsAny && vp->Partition->IsRoot)
-                Intercepts<TBackend>.SendWaitingEois();
         }
         if (vp->SyntheticTimers.IsAnyWaiting)
         {
@@ -55,12 +58,21 @@ public static unsafe class Messages<TBackend> where TBackend : struct, IBackend
     }
 
     /// <summary>Queues a message of the core's own (intercepts, EOI notices): it waits for its slot and cannot fail.</summary>
-    public static void Enqueue(VirtualProcessor* target, uint sint, PendingMessage* node) => AssertSint(target, target->Synic.Enqueue((int)sint, node));
+    public static void Enqueue(VirtualProcessor* target, uint sint, PendingMessage* node)
+    {
+        target->SynicLock.Acquire(LockRank.Synic);
+        byte vector = target->Synic.Enqueue((int)sint, node);
+        target->SynicLock.Release(LockRank.Synic);
+        AssertSint(target, vector);
+    }
 
     /// <summary>Posts a message whose sender can try again.</summary>
     public static HvStatus Post(VirtualProcessor* target, uint sint, HvMessage* message)
     {
-        switch (target->Synic.TryPostMessage((int)sint, message, out byte vector))
+        target->SynicLock.Acquire(LockRank.Synic);
+        PostResult posted = target->Synic.TryPostMessage((int)sint, message, out byte vector);
+        target->SynicLock.Release(LockRank.Synic);
+        switch (posted)
         {
             case PostResult.Posted:
                 AssertSint(target, vector);
@@ -76,7 +88,10 @@ public static unsafe class Messages<TBackend> where TBackend : struct, IBackend
     public static HvStatus SignalEvent(VirtualProcessor* target, uint sint, uint flag, out bool newly)
     {
         newly = false;
-        switch (target->Synic.TrySignalEvent((int)sint, flag, out byte vector))
+        target->SynicLock.Acquire(LockRank.Synic);
+        SignalResult signaled = target->Synic.TrySignalEvent((int)sint, flag, out byte vector);
+        target->SynicLock.Release(LockRank.Synic);
+        switch (signaled)
         {
             case SignalResult.Signaled:
                 newly = true;
@@ -98,7 +113,10 @@ public readonly unsafe struct TimerSink<TBackend> : ITimerSink where TBackend : 
 
     public bool TryDeliverMessage(int sint, uint timer, ulong expiration, ulong delivery)
     {
-        if (vp->Synic.TryPostTimerMessage(sint, timer, expiration, delivery, out byte vector) != PostResult.Posted)
+        vp->SynicLock.Acquire(LockRank.Synic);
+        PostResult posted = vp->Synic.TryPostTimerMessage(sint, timer, expiration, delivery, out byte vector);
+        vp->SynicLock.Release(LockRank.Synic);
+        if (posted != PostResult.Posted)
             return false;
         Messages<TBackend>.AssertSint(vp, vector);
         return true;

@@ -52,6 +52,14 @@ public static unsafe class Overlays<TBackend> where TBackend : struct, IBackend
 
     public static bool TryWriteHypercallMsr(Partition* partition, HypercallMsr value)
     {
+        partition->Lock.Acquire(LockRank.Partition);
+        bool isWritten = TryWriteHypercall(partition, value);
+        partition->Lock.Release(LockRank.Partition);
+        return isWritten;
+    }
+
+    private static bool TryWriteHypercall(Partition* partition, HypercallMsr value)
+    {
         HypercallMsr current = new(partition->HypercallMsr);
         // Locked, or no guest identity yet: the write has no effect. TLFS, "Establishing the Hypercall Interface".
         if (current.Locked || partition->GuestOsId == 0)
@@ -68,8 +76,10 @@ public static unsafe class Overlays<TBackend> where TBackend : struct, IBackend
     /// <summary>The guest took its identity back: the page goes away.</summary>
     public static void DisableHypercalls(Partition* partition)
     {
+        partition->Lock.Acquire(LockRank.Partition);
         Hide(partition, &partition->HypercallOverlay);
         partition->HypercallMsr = new HypercallMsr(partition->HypercallMsr).WithEnable(false).Value;
+        partition->Lock.Release(LockRank.Partition);
     }
 
     // ENDBR64 first: a guest kernel with indirect branch tracking calls the page.
@@ -86,14 +96,23 @@ public static unsafe class Overlays<TBackend> where TBackend : struct, IBackend
 
     public static void WriteReferenceTscMsr(Partition* partition, ReferenceTscMsr value)
     {
+        partition->Lock.Acquire(LockRank.Partition);
         Hide(partition, &partition->TscOverlay);
         partition->ReferenceTscMsr = value.Value;
         if (value.Enable && Show(partition, &partition->TscOverlay, value.Gpfn) != null)
-            PublishReferenceTsc(partition);
+            Publish(partition);
+        partition->Lock.Release(LockRank.Partition);
     }
 
     /// <summary>Writes scale and offset anew; a partition whose processors' counters disagree is sent to the counter MSR.</summary>
     public static void PublishReferenceTsc(Partition* partition)
+    {
+        partition->Lock.Acquire(LockRank.Partition);
+        Publish(partition);
+        partition->Lock.Release(LockRank.Partition);
+    }
+
+    private static void Publish(Partition* partition)
     {
         ulong shown = partition->TscOverlay.Shown;
         if (shown == 0 || !GuestPages<TBackend>.TryGetPointer(partition, (shown - 1) << 12, true, out byte* page))
@@ -129,9 +148,12 @@ public static unsafe class Overlays<TBackend> where TBackend : struct, IBackend
     {
         SimpMsr messages = vp->Synic.MessagePageRegister;
         SiefpMsr events = vp->Synic.EventPageRegister;
-        byte* page = null;
-        vp->Synic.SetMessagePage(messages.Enable && GuestPages<TBackend>.TryGetPointer(vp->Partition, messages.BaseSimpGpfn << 12, true, out page) ? page : null);
-        vp->Synic.SetEventPage(events.Enable && GuestPages<TBackend>.TryGetPointer(vp->Partition, events.BaseSiefpGpfn << 12, true, out page) ? page : null);
+        byte* messagePage = messages.Enable && GuestPages<TBackend>.TryGetPointer(vp->Partition, messages.BaseSimpGpfn << 12, true, out byte* page) ? page : null;
+        byte* eventPage = events.Enable && GuestPages<TBackend>.TryGetPointer(vp->Partition, events.BaseSiefpGpfn << 12, true, out page) ? page : null;
+        vp->SynicLock.Acquire(LockRank.Synic);
+        vp->Synic.SetMessagePage(messagePage);
+        vp->Synic.SetEventPage(eventPage);
+        vp->SynicLock.Release(LockRank.Synic);
     }
 
     /// <summary>After a change of the partition's map.</summary>

@@ -74,6 +74,9 @@ public unsafe struct Partition
     public fixed uint CpuidIntercepts[MaximumCpuidIntercepts];
     public int CpuidInterceptCount;
 
+    /// <summary>Guards the pages that all of its processors share with the core, and its time.</summary>
+    public SpinLock Lock;
+
     public uint VpCount;
     /// <summary>VirtualProcessor* by VP index.</summary>
     public fixed ulong Vps[MaximumVps];

@@ -66,6 +66,8 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             WaitForCap(processor, vp);
             return;
         }
+        if (!LogicalProcessors.IsSingle && TrySpread(processor, vp))
+            return;
         if (running == null)
             return;
         if (!running->IsRunnable)
@@ -103,15 +105,24 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             processor->Running->Work |= EntryWork.Reschedule;
     }
 
+    /// <summary>A virtual processor that goes away, for good or to another processor. Its registers are in memory already.</summary>
+    private static void Forget(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        processor->Queue.Remove(&vp->Scheduling, Instructions.RdTsc());
+        if (processor->Timers.Disarm(&vp->Timer) | processor->Timers.Disarm(&vp->CapTimer))
+            Timers<TBackend>.Program(processor);
+        if (processor->Running == vp)
+            processor->Running = null;
+        if (processor->Loaded == vp)
+            processor->Loaded = null;
+        Publish(processor);
+    }
+
     /// <summary>A virtual processor that goes away for good.</summary>
     public static void Remove(VirtualProcessor* vp)
     {
-        LogicalProcessor* processor = LogicalProcessor.Current;
-        Suspend(vp, SuspendReason.Explicit);
-        if (processor->Timers.Disarm(&vp->Timer) | processor->Timers.Disarm(&vp->CapTimer))
-            Timers<TBackend>.Program(processor);
-        if (processor->Loaded == vp)
-            processor->Loaded = null;
+        vp->SuspendReasons |= SuspendReason.Explicit;
+        Forget(LogicalProcessor.Current, vp);
     }
 
     /// <summary>The guest spins: the others first, above all one of its own that waits here. TLFS, "HvCallNotifyLongSpinWait".</summary>
@@ -159,16 +170,31 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         return Clock.ToReferenceTicks(ticks);
     }
 
-    /// <summary>The slow half of the way back into a guest: whatever the work word asks for, and perhaps another guest.</summary>
+    /// <summary>
+    /// The slow half of the way back into a guest: whatever the work word asks for, and perhaps another guest. Null: nobody is to be entered before
+    /// the world switch has put the state in its registers into memory and called <see cref="Park"/>.
+    /// </summary>
     public static VirtualProcessor* PrepareEntry(VirtualProcessor* vp)
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
+        Ranks.RequireNone();
+        System.Threading.Volatile.Write(ref processor->Entered, 0UL);
+        processor->InRegisters = processor->Loaded;
         while (true)
         {
+            if ((vp->Work & EntryWork.Visitors) != 0)
+            {
+                vp->Work &= ~EntryWork.Visitors;
+                Visits<TBackend>.Receive(processor);
+                if (IsParkWanted(processor))
+                    return Unload(processor);
+            }
             if ((vp->Work & EntryWork.Reschedule) != 0)
             {
                 vp->Work &= ~EntryWork.Reschedule;
                 vp = SwitchFrom(processor, vp);
+                if (vp == null || !LogicalProcessors.IsSingle && processor->Loaded != null && IsUneven(processor))
+                    return Unload(processor);
             }
             if ((vp->Work & EntryWork.Timers) != 0)
             {
@@ -189,7 +215,59 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
                 processor->Loaded = vp;
                 TBackend.Enter(vp);
             }
+            if (!LogicalProcessors.IsSingle)
+                Announce(processor, vp);
             return vp;
+        }
+    }
+
+    /// <summary>
+    /// Others see from here on that this processor may execute for <paramref name="vp"/>, and wait for it when they take something away; what they took before,
+    /// and what they want flushed, is seen here. One of the two sees the other: each writes its own word first.
+    /// </summary>
+    private static void Announce(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        System.Threading.Volatile.Write(ref processor->Entered, (ulong)vp);
+        System.Threading.Interlocked.MemoryBarrier();
+        if (System.Threading.Volatile.Read(ref vp->FlushRequested) == 0)
+            return;
+        System.Threading.Interlocked.Exchange(ref vp->FlushRequested, 0u);
+        VirtualProcessors<TBackend>.FlushTranslations(vp);
+    }
+
+    /// <summary>The state in registers is on its way to memory: what the world switch does not exchange goes first.</summary>
+    private static VirtualProcessor* Unload(LogicalProcessor* processor)
+    {
+        if (processor->Loaded != null)
+            TBackend.Leave(processor->Loaded);
+        processor->Loaded = null;
+        return null;
+    }
+
+    private static bool IsParkWanted(LogicalProcessor* processor) =>
+        System.Threading.Volatile.Read(ref processor->Calls) != 0 || System.Threading.Volatile.Read(ref processor->Seekers) != 0 && processor->Queue.Count != 0;
+
+    /// <summary>
+    /// No virtual processor's state is in the processor: here it does what others ask of it, gives away who waits too long, and sleeps. Returns
+    /// whom to enter.
+    /// </summary>
+    public static VirtualProcessor* Park()
+    {
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        processor->InRegisters = null;
+        while (true)
+        {
+            Visits<TBackend>.Receive(processor);
+            CrossCalls<TBackend>.Serve(processor);
+            GiveAway(processor);
+            VirtualProcessor* vp = processor->Running;
+            if (vp == null && (vp = Dispatch(processor, Instructions.RdTsc())) == null)
+            {
+                Sleep(processor);
+                continue;
+            }
+            if ((vp = PrepareEntry(vp)) != null)
+                return vp;
         }
     }
 
@@ -202,9 +280,20 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             WaitForCap(processor, vp);
         processor->Running = null;
         processor->InGrace = false;
+        return Dispatch(processor, now);
+    }
+
+    /// <summary>Whose turn it is; null when nobody wants the processor and it has to park before it sleeps, since others may want something of it.</summary>
+    private static VirtualProcessor* Dispatch(LogicalProcessor* processor, ulong now)
+    {
         SchedulerEntity* next = processor->Queue.Take(now);
-        if (next == null)
+        if (next == null && LogicalProcessors.IsSingle)
             next = Idle(processor, out now);
+        if (next == null)
+        {
+            Publish(processor);
+            return null;
+        }
         VirtualProcessor* chosen = (VirtualProcessor*)next->Owner;
         processor->Running = chosen;
         chosen->DispatchTsc = now;
@@ -212,6 +301,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         counters[HvStatsVpCounters.VpLogicalProcessorDispatches] = next->Dispatches;
         counters[HvStatsVpCounters.VpWaitingForCpuTime] = Clock.ToReferenceTicks(next->WaitTime);
         ArmDecision(processor, now);
+        Publish(processor);
         return chosen;
     }
 
@@ -228,6 +318,111 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             if (next != null)
                 return next;
         }
+    }
+
+    // ---- Several processors ----
+
+    /// <summary>One sleep of a parked processor. Before it, whoever has somebody waiting is asked for one.</summary>
+    private static void Sleep(LogicalProcessor* processor)
+    {
+        if (processor->Timers.Disarm(&processor->SliceTimer))
+            Timers<TBackend>.Program(processor);
+        int from = Placement.ToTakeFrom(LogicalProcessors.AllLoads);
+        if (from >= 0 && from != processor->Index)
+        {
+            LogicalProcessor* other = LogicalProcessors.At(from);
+            if ((System.Threading.Interlocked.Or(ref other->Seekers, 1UL << processor->Index) >> processor->Index & 1) == 0)
+                PhysicalApic.Kick(other);
+        }
+        TBackend.Idle();
+    }
+
+    /// <summary>Tells the others how much waits here.</summary>
+    private static void Publish(LogicalProcessor* processor)
+    {
+        ref ProcessorLoad load = ref LogicalProcessors.LoadOf(processor);
+        load.Waiting = processor->Queue.Count;
+        load.IsIdle = processor->Running == null && processor->Queue.Count == 0;
+    }
+
+    /// <summary>Whether somebody who waits here would be better off elsewhere.</summary>
+    private static bool IsUneven(LogicalProcessor* processor) =>
+        processor->Queue.Count != 0 && Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index) != processor->Index;
+
+    /// <summary>Somebody who wakes goes to a processor that is idle, or has clearly fewer who wait.</summary>
+    private static bool TrySpread(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        Publish(processor);
+        if (vp == processor->InRegisters || vp->Scheduling.HasPrecedence)
+            return false;
+        int to = Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index);
+        // Nobody else wants this one: it is as good.
+        if (to == processor->Index || processor->Running == null && processor->Queue.Count == 1)
+            return false;
+        HandOver(processor, vp, LogicalProcessors.At(to));
+        return true;
+    }
+
+    /// <summary>Gives those who asked one each of those who wait here, and one to a processor that has clearly fewer.</summary>
+    private static void GiveAway(LogicalProcessor* processor)
+    {
+        ulong seekers = System.Threading.Volatile.Read(ref processor->Seekers) == 0 ? 0 : System.Threading.Interlocked.Exchange(ref processor->Seekers, 0UL);
+        for (; seekers != 0; seekers &= seekers - 1)
+        {
+            LogicalProcessor* seeker = LogicalProcessors.At(System.Numerics.BitOperations.TrailingZeroCount(seekers));
+            // With nobody running here the first who waits is about to.
+            if (processor->Queue.Count > (processor->Running == null ? 1u : 0u) && LogicalProcessors.LoadOf(seeker).IsIdle)
+                GiveAway(processor, seeker);
+        }
+        if (IsUneven(processor) && processor->Queue.Count > (processor->Running == null ? 1u : 0u))
+            GiveAway(processor, LogicalProcessors.At(Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index)));
+    }
+
+    private static void GiveAway(LogicalProcessor* processor, LogicalProcessor* to)
+    {
+        SchedulerEntity* entity = processor->Queue.First;
+        while (entity != null && entity->HasPrecedence)
+            entity = entity->Next;
+        if (entity != null)
+            HandOver(processor, (VirtualProcessor*)entity->Owner, to);
+    }
+
+    /// <summary>
+    /// A virtual processor that waits here belongs to another processor from now on. Its place among the others there is what it was here.
+    /// </summary>
+    private static void HandOver(LogicalProcessor* processor, VirtualProcessor* vp, LogicalProcessor* to)
+    {
+        Forget(processor, vp);
+        TBackend.Depart(vp);
+        RunQueue.Move(&vp->Scheduling, processor->Queue.MinimumVirtualTime, &to->Queue);
+        // Until that one says what it has itself.
+        LogicalProcessors.LoadOf(to).IsIdle = false;
+        System.Threading.Volatile.Write(ref vp->Processor, (ulong)to);
+        Visits<TBackend>.Request(vp, VisitRequest.Arrival);
+    }
+
+    /// <summary>Somebody who was handed over is here.</summary>
+    public static void Arrive(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        TBackend.Arrive(vp);
+        VirtualProcessors<TBackend>.FlushTranslations(vp);
+        vp->Work |= EntryWork.Timers | EntryWork.Interrupts;
+        if (!vp->IsRunnable)
+            return;
+        ulong now = Instructions.RdTsc();
+        VirtualProcessor* running = processor->Running;
+        if (running != null)
+            Charge(processor, running, now);
+        if (!processor->Queue.TryEnqueue(&vp->Scheduling, now))
+            WaitForCap(processor, vp);
+        else if (running != null)
+        {
+            if (!running->IsRunnable || processor->Queue.ShouldPreempt(&running->Scheduling, now))
+                running->Work |= EntryWork.Reschedule;
+            else
+                ArmDecision(processor, now);
+        }
+        Publish(processor);
     }
 
     /// <summary>Arms the timer for the policy's next decision.</summary>

@@ -19,8 +19,14 @@ public static unsafe class StatsPages<TBackend> where TBackend : struct, IBacken
         if (vp->StatsMappings == 0 && !TBackend.MapGpa(Partitions.Root, physical, physical, 1, PagePermissions.ReadOnly, PageSize.Page4K).Succeeded)
             return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
         vp->StatsMappings++;
-        Scheduler<TBackend>.UpdateCounters(vp);
+        CrossCalls<TBackend>.OnProcessorOf(vp, &UpdateHere, null);
         return HvStatus.HV_STATUS_SUCCESS;
+    }
+
+    private static bool UpdateHere(VirtualProcessor* vp, void* nothing)
+    {
+        Scheduler<TBackend>.UpdateCounters(vp);
+        return true;
     }
 
     /// <summary>Takes one mapping back; with the last the page is gone. HV_STATUS_INVALID_VP_STATE: there was none.</summary>

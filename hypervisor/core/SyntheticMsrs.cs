@@ -109,7 +109,10 @@ public static unsafe class SyntheticMsrs<TBackend> where TBackend : struct, IBac
                 Timers<TBackend>.Update(vp);
                 return true;
             case >= HV_X64_MSR_SCONTROL and <= HV_X64_MSR_EOM or >= HV_X64_MSR_SINT0 and <= HV_X64_MSR_SINT15:
-                if (!vp->Synic.TryWriteMsr(msr, value, out SynicEffect effect))
+                vp->SynicLock.Acquire(LockRank.Synic);
+                bool isWritten = vp->Synic.TryWriteMsr(msr, value, out SynicEffect effect);
+                vp->SynicLock.Release(LockRank.Synic);
+                if (!isWritten)
                     return false;
                 Messages<TBackend>.Apply(vp, effect);
                 return true;

@@ -24,6 +24,16 @@ public static unsafe class Vendor
             CoreStart<SvmBackend>.Run(handover);
     }
 
+    /// <summary>A further processor is on its own stack (trampoline.asm). Does not return.</summary>
+    [RuntimeExport("core_processor_main")]
+    private static void StartProcessor()
+    {
+        if (Choice.IsVmx)
+            CoreStart<VmxBackend>.RunProcessor();
+        else
+            CoreStart<SvmBackend>.RunProcessor();
+    }
+
     [RuntimeExport("core_interrupt")]
     private static void OnInterrupt(InterruptFrame* frame)
     {

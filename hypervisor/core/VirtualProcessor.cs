@@ -33,6 +33,8 @@ public static class EntryWork
     public const uint Reschedule = 4;
     /// <summary>Its deadlines were put off while it did not run.</summary>
     public const uint Timers = 8;
+    /// <summary>Other processors want something of this one.</summary>
+    public const uint Visitors = 16;
 }
 
 /// <summary>Indices into <see cref="VirtualProcessor.Gpr"/>: the encoding of instructions.</summary>
@@ -61,6 +63,8 @@ public unsafe struct VirtualProcessor
     // ---- The core's part ----
 
     public Partition* Partition;
+    /// <summary>LogicalProcessor* that it belongs to: only that one touches what follows, but for what is marked. Only that one changes this.</summary>
+    public ulong Processor;
     public uint Index;
     public uint SuspendReasons;
     public uint Work;
@@ -123,6 +127,20 @@ public unsafe struct VirtualProcessor
     public HvStatsPage* Stats;
     /// <summary>How many times the root has mapped that page.</summary>
     public ulong StatsMappings;
+
+    // ---- What other processors write: atomically, and the owner takes it ----
+
+    /// <summary>Bits of <see cref="VisitRequest"/>; not 0 while it stands in a list of visitors, or is about to.</summary>
+    public uint Requests;
+    public byte StartupVector;
+    /// <summary>Not 0: before it runs on, its translations go.</summary>
+    public uint FlushRequested;
+    public ulong NextVisitor;
+    public PostedInterrupts Posted;
+    /// <summary>Guards <see cref="Synic"/> and what waits in it; the root's also all notices of EOIs.</summary>
+    public SpinLock SynicLock;
+
+    public readonly bool IsHere { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => Processor == (ulong)LogicalProcessor.Current; }
 
     public readonly bool IsRunnable => SuspendReasons == 0;
 

@@ -17,6 +17,7 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
     /// Creates a virtual processor, explicitly suspended; all but the first also wait for a start-up IPI.
     /// HV_STATUS_INSUFFICIENT_MEMORY leaves the account as it was.
     /// </summary>
+    /// <remarks>It belongs to the processor that has fewest of its kind; the root's to the first.</remarks>
     public static HvStatus Create(Partition* partition, uint index, out VirtualProcessor* vp)
     {
         vp = null;
@@ -38,8 +39,10 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         created->EventOverlay.Saved = Take(partition);
         created->TscOffset = partition->TscOffset;
         created->Apic.Initialize(PhysicalMap.ToPointer(apicPage), index, index == 0);
-        HvStatus status = TBackend.InitializeVp(created);
-        if (!status.IsSuccess)
+        LogicalProcessor* processor = Choose(partition);
+        created->Processor = (ulong)processor;
+        HvStatus status;
+        if (!CrossCalls<TBackend>.TryOn(processor, created, &InitializeHere, &status))
         {
             ReturnPages(created);
             return status;
@@ -49,6 +52,31 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         partition->VpCount++;
         vp = created;
         return HvStatus.HV_STATUS_SUCCESS;
+    }
+
+    private static bool InitializeHere(VirtualProcessor* vp, void* status)
+    {
+        *(HvStatus*)status = TBackend.InitializeVp(vp);
+        return ((HvStatus*)status)->IsSuccess;
+    }
+
+    /// <summary>Of those with equally few the last: the first has the root.</summary>
+    private static LogicalProcessor* Choose(Partition* partition)
+    {
+        LogicalProcessor* best = LogicalProcessor.Current;
+        if (LogicalProcessors.IsSingle || partition->IsRoot)
+            return best;
+        uint* counts = stackalloc uint[LogicalProcessors.Maximum];
+        for (int i = 0; i < LogicalProcessors.Count; i++) counts[i] = 0;
+        for (int slot = 0; slot < Partitions.Maximum; slot++)
+        {
+            Partition* other = Partitions.At(slot);
+            for (uint i = 0; other != null && i < Partition.MaximumVps; i++)
+                if (other->GetVp(i) != null) counts[((LogicalProcessor*)other->GetVp(i)->Processor)->Index]++;
+        }
+        for (int i = 0; i < LogicalProcessors.Count; i++)
+            if (counts[i] <= counts[best->Index]) best = LogicalProcessors.At(i);
+        return best;
     }
 
     private static ulong Take(Partition* partition)
@@ -73,7 +101,8 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         vp->MtrrDefType = MtrrDefType;
         vp->Intercept.Initialize(&vp->InterceptMessage);
         vp->EoiNotice.Initialize(&vp->EoiMessage);
-        vp->SecondStageGeneration = vp->Partition->SecondStageGeneration;
+        // Whatever was cached of one before it with the same number is not its own.
+        FlushTranslations(vp);
         vp->SuspendReasons = SuspendReason.Explicit | (vp->Index == 0 ? 0 : SuspendReason.Startup);
     }
 
@@ -81,25 +110,36 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
     public static void Delete(VirtualProcessor* vp)
     {
         Partition* partition = vp->Partition;
-        Scheduler<TBackend>.Remove(vp);
         DeviceInterrupts.UnmapAll(vp);
-        // Its own notices may wait for a slot of the parent, and messages of ports for a slot of its own.
-        VirtualProcessor* parent = Partitions.Root->GetVp(0);
-        Intercepts<TBackend>.Withdraw(vp);
-        if (vp->EoiNotice.IsQueued)
-            parent->Synic.Withdraw(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->EoiNotice);
-        vp->Synic.Reset();
-        StatsPages<TBackend>.Withdraw(vp);
-        partition->Vps[vp->Index] = 0;
+        // Nobody finds it any more; whoever has is done with it after this.
+        System.Threading.Volatile.Write(ref partition->Vps[vp->Index], 0UL);
         partition->VpCount--;
+        Quiescence.LeaveAll();
+        CrossCalls<TBackend>.OnProcessorOf(vp, &RemoveHere, null);
+        // Its own notices may wait for a slot of the parent, and messages of ports for a slot of its own.
+        Intercepts<TBackend>.Withdraw(vp);
+        Intercepts<TBackend>.WithdrawEoi(vp);
+        vp->SynicLock.Acquire(LockRank.Synic);
+        vp->Synic.Reset();
+        vp->SynicLock.Release(LockRank.Synic);
+        StatsPages<TBackend>.Withdraw(vp);
         ReturnPages(vp);
+    }
+
+    /// <summary>False while it is on its way from one processor to another, or somebody's wish for it is.</summary>
+    private static bool RemoveHere(VirtualProcessor* vp, void* nothing)
+    {
+        if (System.Threading.Volatile.Read(ref vp->Requests) != 0)
+            return false;
+        Scheduler<TBackend>.Remove(vp);
+        TBackend.DestroyVp(vp);
+        return true;
     }
 
     // Last the page that says where the others are. The account zeroes them: they hold a guest's registers.
     private static void ReturnPages(VirtualProcessor* vp)
     {
         Partition* partition = vp->Partition;
-        TBackend.DestroyVp(vp);
         ulong extendedState = PhysicalMap.ToPhysical(vp->ExtendedState),
             apicPage = PhysicalMap.ToPhysical(vp->Apic.RegisterPage), stats = PhysicalMap.ToPhysical(vp->Stats), self = PhysicalMap.ToPhysical(vp);
         partition->Account.Add(extendedState);
@@ -110,6 +150,22 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         partition->Account.Add(self);
     }
 
-    /// <summary>Has a virtual processor drop all its translations before it runs on.</summary>
+    /// <summary>
+    /// Has any virtual processor drop its translations before it runs on. The bit of the processor that may be executing it now, and has to be waited
+    /// for; 0 when it is not, or is here.
+    /// </summary>
+    public static ulong RequestFlush(VirtualProcessor* vp)
+    {
+        if (vp->IsHere)
+        {
+            FlushTranslations(vp);
+            return 0;
+        }
+        System.Threading.Interlocked.Exchange(ref vp->FlushRequested, 1u);
+        LogicalProcessor* processor = (LogicalProcessor*)System.Threading.Volatile.Read(ref vp->Processor);
+        return System.Threading.Volatile.Read(ref processor->Entered) == (ulong)vp ? 1UL << processor->Index : 0;
+    }
+
+    /// <summary>Has a virtual processor of the executing processor drop all its translations before it runs on.</summary>
     public static void FlushTranslations(VirtualProcessor* vp) => vp->SecondStageGeneration = vp->Partition->SecondStageGeneration - 1;
 }

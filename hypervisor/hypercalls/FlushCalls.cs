@@ -46,18 +46,20 @@ internal static unsafe class FlushCalls<TBackend> where TBackend : struct, IBack
         return status;
     }
 
-    // None of the others runs meanwhile, so that what they flush before they run on is flushed in time.
+    /// <summary>Who runs elsewhere leaves its guest, and all flush before they run on.</summary>
     private static HvStatus Flush(HypercallCall* call, ulong flags, ulong processors)
     {
         if ((flags & ~KnownFlags) != 0)
             return HvStatus.HV_STATUS_INVALID_PARAMETER;
         bool all = (flags & HV_FLUSH_ALL_PROCESSORS) != 0;
+        ulong executing = 0;
         for (uint i = 0; i < Partition.MaximumVps; i++)
         {
             VirtualProcessor* vp = call->Partition->GetVp(i);
             if (vp != null && (all || (processors >> (int)i & 1) != 0))
-                VirtualProcessors<TBackend>.FlushTranslations(vp);
+                executing |= VirtualProcessors<TBackend>.RequestFlush(vp);
         }
+        Quiescence.Await(executing);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 

@@ -78,3 +78,33 @@ public static unsafe class Targets
         return vp == null ? HvStatus.HV_STATUS_INVALID_VP_INDEX : HvStatus.HV_STATUS_SUCCESS;
     }
 }
+
+/// <summary>Calls that are carried out where the virtual processor is that they name.</summary>
+internal static unsafe class RemoteCalls<TBackend> where TBackend : struct, IBackend
+{
+    private struct Job
+    {
+        internal HypercallCall* Call;
+        internal delegate*<VirtualProcessor*, HypercallCall*, HvStatus> Handler;
+        internal HvStatus Status;
+    }
+
+    internal static HvStatus Run(VirtualProcessor* vp, HypercallCall* call, delegate*<VirtualProcessor*, HypercallCall*, HvStatus> handler)
+    {
+        if (vp->IsHere)
+            return handler(vp, call);
+        Job job;
+        job.Call = call;
+        job.Handler = handler;
+        job.Status = HvStatus.HV_STATUS_SUCCESS;
+        CrossCalls<TBackend>.OnProcessorOf(vp, &Perform, &job);
+        return job.Status;
+    }
+
+    private static bool Perform(VirtualProcessor* vp, void* argument)
+    {
+        Job* job = (Job*)argument;
+        job->Status = job->Handler(vp, job->Call);
+        return true;
+    }
+}

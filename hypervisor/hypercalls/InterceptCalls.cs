@@ -66,8 +66,14 @@ internal static unsafe class InterceptCalls<TBackend> where TBackend : struct, I
         uint bit = 1u << (int)vector;
         target->ExceptionIntercepts = install ? target->ExceptionIntercepts | bit : target->ExceptionIntercepts & ~bit;
         for (uint i = 0; i < Partition.MaximumVps; i++)
-            if (target->GetVp(i) != null) TBackend.UpdateExceptionIntercepts(target->GetVp(i));
+            if (target->GetVp(i) != null) CrossCalls<TBackend>.OnProcessorOf(target->GetVp(i), &UpdateHere, null);
         return HvStatus.HV_STATUS_SUCCESS;
+    }
+
+    private static bool UpdateHere(VirtualProcessor* vp, void* nothing)
+    {
+        TBackend.UpdateExceptionIntercepts(vp);
+        return true;
     }
 
     private static HvStatus SetCpuid(Partition* target, uint leaf, bool install)

@@ -24,7 +24,7 @@ internal static unsafe class PortCalls
         PortEntry* place = owner->Ports.Take(input->PortId, ref owner->Account);
         if (place == null || port.Kind == PortKind.MessagePort && !Ports.TryTakeBuffers(owner, out port.Nodes, out port.Messages))
             return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
-        *place = port;
+        PortTable<PhysicalMap>.Publish(place, port);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 
@@ -92,10 +92,12 @@ internal static unsafe class PortCalls
         PortEntry* place = sender->Ports.Take(input->ConnectionId, ref sender->Account);
         if (place == null)
             return HvStatus.HV_STATUS_INSUFFICIENT_MEMORY;
-        place->Id = input->ConnectionId;
-        place->Kind = message ? PortKind.MessageConnection : PortKind.EventConnection;
-        place->PartitionId = owner->Id;
-        place->PortId = input->PortId;
+        PortEntry connection = default;
+        connection.Id = input->ConnectionId;
+        connection.Kind = message ? PortKind.MessageConnection : PortKind.EventConnection;
+        connection.PartitionId = owner->Id;
+        connection.PortId = input->PortId;
+        PortTable<PhysicalMap>.Publish(place, connection);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 

@@ -36,12 +36,22 @@ public static unsafe class Ports
     /// <summary>Removes a port or a connection. Connections to a port that is gone stay, and lead nowhere.</summary>
     internal static void Delete(Partition* owner, PortEntry* entry)
     {
-        if (entry->Kind == PortKind.MessagePort)
+        bool hasBuffers = entry->Kind == PortKind.MessagePort;
+        PortTable<PhysicalMap>.Hide(entry);
+        Quiescence.LeaveAll();
+        if (hasBuffers)
         {
             // Its messages wait at whichever processor was the target when they came.
             MessageBufferPool* buffers = (MessageBufferPool*)PhysicalMap.ToPointer(entry->Nodes);
             for (uint i = 0; i < Partition.MaximumVps && !buffers->IsIdle; i++)
-                if (owner->GetVp(i) != null) MessageBufferPool.Withdraw(buffers, ref owner->GetVp(i)->Synic, entry->Sint);
+            {
+                VirtualProcessor* vp = owner->GetVp(i);
+                if (vp == null)
+                    continue;
+                vp->SynicLock.Acquire(LockRank.Synic);
+                MessageBufferPool.Withdraw(buffers, ref vp->Synic, entry->Sint);
+                vp->SynicLock.Release(LockRank.Synic);
+            }
             owner->Account.Add(entry->Nodes);
             owner->Account.Add(entry->Messages);
         }

@@ -79,21 +79,34 @@ internal static unsafe class PropertyCalls<TBackend> where TBackend : struct, IB
     private static void SetShares(Partition* target)
     {
         for (uint i = 0; i < Partition.MaximumVps; i++)
-            if (target->GetVp(i) != null) Scheduler<TBackend>.SetShares(target->GetVp(i));
+            if (target->GetVp(i) != null) CrossCalls<TBackend>.OnProcessorOf(target->GetVp(i), &SetSharesHere, null);
+    }
+
+    private static bool SetSharesHere(VirtualProcessor* vp, void* nothing)
+    {
+        Scheduler<TBackend>.SetShares(vp);
+        return true;
     }
 
     private static void SetSuspended(Partition* target, bool suspended)
     {
         for (uint i = 0; i < Partition.MaximumVps; i++)
         {
-            VirtualProcessor* vp = target->GetVp(i);
-            if (vp == null)
-                continue;
-            if (suspended)
-                Scheduler<TBackend>.Suspend(vp, SuspendReason.Explicit);
-            else
-                Scheduler<TBackend>.Resume(vp, SuspendReason.Explicit);
+            if (target->GetVp(i) != null)
+                CrossCalls<TBackend>.OnProcessorOf(target->GetVp(i), suspended ? &SuspendHere : &ResumeHere, null);
         }
+    }
+
+    private static bool SuspendHere(VirtualProcessor* vp, void* nothing)
+    {
+        Scheduler<TBackend>.Suspend(vp, SuspendReason.Explicit);
+        return true;
+    }
+
+    private static bool ResumeHere(VirtualProcessor* vp, void* nothing)
+    {
+        Scheduler<TBackend>.Resume(vp, SuspendReason.Explicit);
+        return true;
     }
 
     /// <summary>HvCallGetSystemProperty.</summary>

@@ -13,7 +13,13 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
     {
         HvInputGetVpRegisters* input = call->Input<HvInputGetVpRegisters>();
         HvStatus status = TryResolve(call, input->PartitionId, input->VpIndex, input->InputVtl, out VirtualProcessor* vp);
-        while (status.IsSuccess && call->Rep < call->RepLimit)
+        return status.IsSuccess ? RemoteCalls<TBackend>.Run(vp, call, &GetHere) : status;
+    }
+
+    private static HvStatus GetHere(VirtualProcessor* vp, HypercallCall* call)
+    {
+        HvStatus status = HvStatus.HV_STATUS_SUCCESS;
+        while (call->Rep < call->RepLimit)
         {
             HvRegisterValue value;
             value.Reg64 = 0;
@@ -33,6 +39,12 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
     {
         HvInputSetVpRegisters* input = call->Input<HvInputSetVpRegisters>();
         HvStatus status = TryResolve(call, input->PartitionId, input->VpIndex, input->InputVtl, out VirtualProcessor* vp);
+        return status.IsSuccess ? RemoteCalls<TBackend>.Run(vp, call, &SetHere) : status;
+    }
+
+    private static HvStatus SetHere(VirtualProcessor* vp, HypercallCall* call)
+    {
+        HvStatus status = HvStatus.HV_STATUS_SUCCESS;
         while (status.IsSuccess && call->Rep < call->RepLimit)
         {
             ulong* element = (ulong*)((HvRegisterAssoc*)call->Elements + call->Rep);

@@ -22,9 +22,13 @@ internal static unsafe class TranslationCalls<TBackend> where TBackend : struct,
         HvStatus status = Targets.TryResolveVp(call, input->PartitionId, input->VpIndex, out VirtualProcessor* vp);
         if (!status.IsSuccess)
             return status;
+        return (input->ControlFlags & ~KnownFlags) != 0 ? HvStatus.HV_STATUS_INVALID_PARAMETER : RemoteCalls<TBackend>.Run(vp, call, &TranslateHere);
+    }
+
+    private static HvStatus TranslateHere(VirtualProcessor* vp, HypercallCall* call)
+    {
+        HvInputTranslateVirtualAddress* input = call->Input<HvInputTranslateVirtualAddress>();
         ulong flags = input->ControlFlags;
-        if ((flags & ~KnownFlags) != 0)
-            return HvStatus.HV_STATUS_INVALID_PARAMETER;
         GuestAccess access = new()
         {
             Write = (flags & HV_TRANSLATE_GVA_VALIDATE_WRITE) != 0,

@@ -15,11 +15,11 @@ public readonly unsafe partial struct SvmBackend : IBackend
     private const ulong VM_CR_SVMDIS = 1 << 4, EferSvme = 1 << 12;
     private const uint ExtendedFeatures = 0x80000001, SvmBit = 1 << 2;
 
-    /// <summary>What all virtual processors of this backend share; zero until <see cref="InitializeProcessor"/>.</summary>
+    /// <summary>What all virtual processors of this backend share; zero until <see cref="InitializeMachine"/>.</summary>
     private static class Shared
     {
         internal static ulong MsrPermissions, IoPermissions;
-        internal static uint Features, AsidCount, NextAsid, AsidGeneration;
+        internal static uint Features, AsidCount;
         /// <summary>Under QEMU's TCG, what docs/decisions/0005 lists.</summary>
         internal static bool IsTcg;
         /// <summary>
@@ -55,16 +55,13 @@ public readonly unsafe partial struct SvmBackend : IBackend
         return complete;
     }
 
-    public static void InitializeProcessor()
+    public static void InitializeMachine()
     {
         Shared.MsrPermissions = CoreMemory.RequireContiguous(MsrPermissionMap.Size >> 12);
         Shared.IoPermissions = CoreMemory.RequireContiguous(IoPermissionMap.Size >> 12);
-        ulong hostSave = CoreMemory.RequireContiguous(1);
         SetExtendedComponents(CpuidPolicy.ExtendedComponents);
         Shared.IsTcg = Core.Preflight.IsEmulatedByTcg;
         Shared.IsBochs = AcpiTables.IsMachineBochs;
-        Shared.NextAsid = 1;
-        Shared.AsidGeneration = 1;
 
         // Every MSR is intercepted but those that VMLOAD and VMSAVE exchange: they are the guest's own all the time.
         byte* msrs = PhysicalMap.ToPointer(Shared.MsrPermissions);
@@ -73,7 +70,14 @@ public readonly unsafe partial struct SvmBackend : IBackend
             MsrPermissionMap.TrySet(msrs, msr, false, false);
         byte* ports = PhysicalMap.ToPointer(Shared.IoPermissions);
         for (int i = 0; i < IoPermissionMap.Size; i++) ports[i] = 0xFF;
+    }
 
+    public static void InitializeProcessor(LogicalProcessor* processor)
+    {
+        processor->Backend.NextTag = 1;
+        processor->Backend.TagGeneration = 1;
+        if (!CoreMemory.TryTakePage(out ulong hostSave))
+            Panic.Stop("svm: no page for the host's state"u8);
         Instructions.WrMsr(MSR_EFER, Instructions.RdMsr(MSR_EFER) | EferSvme);
         Instructions.WrMsr(MSR_VM_HSAVE_PA, hostSave);
     }
@@ -122,8 +126,11 @@ public readonly unsafe partial struct SvmBackend : IBackend
 
     public static void Run(VirtualProcessor* first)
     {
-        Enter(first);
-        PrepareAddressSpace(first);
+        if (first != null)
+        {
+            Enter(first);
+            PrepareAddressSpace(first);
+        }
         EnterLoop(first);
     }
 
@@ -138,16 +145,16 @@ public readonly unsafe partial struct SvmBackend : IBackend
 
     /// <summary>An address space identifier that no stale translation is tagged with: a new one after every change of the second stage.</summary>
     // A new identifier is as good as a flush and needs no support for flushing by identifier; when they run out, one flush covers all.
-    private static void RenewAsid(VirtualProcessor* vp)
+    private static void RenewAsid(VirtualProcessor* vp, LogicalProcessor* processor)
     {
-        if (Shared.NextAsid >= Shared.AsidCount)
+        if (processor->Backend.NextTag >= Shared.AsidCount)
         {
-            Shared.NextAsid = 1;
-            Shared.AsidGeneration++;
+            processor->Backend.NextTag = 1;
+            processor->Backend.TagGeneration++;
             StateOf(vp)->Control.TLB_CONTROL = TlbControl.FlushEntireTlb;
         }
-        vp->AddressSpaceTag = Shared.NextAsid++;
-        vp->AddressSpaceGeneration = Shared.AsidGeneration;
+        vp->AddressSpaceTag = processor->Backend.NextTag++;
+        vp->AddressSpaceGeneration = processor->Backend.TagGeneration;
         vp->SecondStageGeneration = vp->Partition->SecondStageGeneration;
         StateOf(vp)->Control.GuestAsid = vp->AddressSpaceTag;
     }
@@ -155,10 +162,15 @@ public readonly unsafe partial struct SvmBackend : IBackend
     /// <summary>Last thing before an entry that was not on the short path.</summary>
     private static void PrepareAddressSpace(VirtualProcessor* vp)
     {
+        LogicalProcessor* processor = LogicalProcessor.Current;
         StateOf(vp)->Control.TLB_CONTROL = TlbControl.DoNothing;
-        if (vp->AddressSpaceGeneration != Shared.AsidGeneration || vp->SecondStageGeneration != vp->Partition->SecondStageGeneration)
-            RenewAsid(vp);
+        if (vp->AddressSpaceGeneration != processor->Backend.TagGeneration || vp->SecondStageGeneration != vp->Partition->SecondStageGeneration)
+            RenewAsid(vp, processor);
     }
+
+    // The control block is memory, and the processor keeps nothing of it (clean bits are not used); identifiers are each processor's own.
+    public static void Depart(VirtualProcessor* vp) => vp->AddressSpaceGeneration = 0;
+    public static void Arrive(VirtualProcessor* vp) => vp->AddressSpaceGeneration = 0;
 
     public static void Leave(VirtualProcessor* vp)
     {

@@ -69,12 +69,23 @@ public readonly unsafe partial struct SvmBackend
         if (vp->Work != 0)
         {
             vp = Scheduler<SvmBackend>.PrepareEntry(vp);
-            PrepareAddressSpace(vp);
-            if (Shared.IsTcg)
-                PhysicalApic.Reassess();
+            return vp == null ? null : FinishEntry(vp);
         }
-        else if (vp->SecondStageGeneration != vp->Partition->SecondStageGeneration)
+        if (vp->SecondStageGeneration != vp->Partition->SecondStageGeneration)
             PrepareAddressSpace(vp);
+        StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
+        return vp;
+    }
+
+    /// <summary>Called by the world switch when no virtual processor's state is in the processor; whom to enter.</summary>
+    [RuntimeExport("svm_park")]
+    private static VirtualProcessor* Park() => FinishEntry(Scheduler<SvmBackend>.Park());
+
+    private static VirtualProcessor* FinishEntry(VirtualProcessor* vp)
+    {
+        PrepareAddressSpace(vp);
+        if (Shared.IsTcg)
+            PhysicalApic.Reassess();
         StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
         return vp;
     }

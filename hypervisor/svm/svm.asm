@@ -3,7 +3,7 @@
 bits 64
 default rel
 
-extern svm_handle_exit
+extern svm_handle_exit, svm_park
 global svm_run, svm_interrupt_window, svm_idle, svm_vmload, svm_vmsave, svm_set_extended_components
 
 ; VirtualProcessor (hypervisor/core/VirtualProcessor.cs, world switch part)
@@ -31,7 +31,7 @@ global svm_run, svm_interrupt_window, svm_idle, svm_vmload, svm_vmsave, svm_set_
 
 section .text
 
-; rcx = first VirtualProcessor. Interrupts are closed by GIF = 0 and let through to the guest by IF = 1.
+; rcx = first VirtualProcessor, or 0. Interrupts are closed by GIF = 0 and let through to the guest by IF = 1.
 svm_run:
     and rsp, -16
     sub rsp, 64
@@ -39,8 +39,10 @@ svm_run:
     mov rax, rcx
     clgi
     sti
+    test rax, rax
+    jz .park
 
-.next:                              ; rax = VirtualProcessor to enter
+.next:                              ; rax = VirtualProcessor to enter; 0: nobody, until .park says whom
     cmp rax, [CURRENT]
     jne .switch
     movups xmm0, [rax + VP_XMM]
@@ -123,9 +125,16 @@ svm_run:
     mov eax, -1
     mov edx, eax
     xsave64 [rbx]
-    jmp .load
+    jmp .saved
 .fxsave:
     fxsave64 [rbx]
+.saved:
+    test r12, r12
+    jnz .load
+.park:
+    mov qword [CURRENT], 0
+    call svm_park
+    mov r12, rax
 .load:
     mov rbx, [r12 + VP_EXTENDED]
     mov rax, [extended_components]

@@ -13,14 +13,19 @@ public readonly unsafe partial struct VmxBackend : IBackend
 {
     private const ulong Cr4Vmxe = 1 << 13;
 
-    /// <summary>What all virtual processors of this backend share; zero until <see cref="InitializeProcessor"/>.</summary>
+    /// <summary>What all virtual processors of this backend share; zero until <see cref="InitializeMachine"/>.</summary>
     private static class Shared
     {
         internal static ulong MsrBitmap;
         /// <summary>The same for guests whose interrupts the processor delivers; 0 where it cannot.</summary>
         internal static ulong X2ApicMsrBitmap;
-        /// <summary>Physical address of the processor's current VMCS; 0 for none.</summary>
-        internal static ulong CurrentVmcs;
+    }
+
+    /// <summary>Physical address of the executing processor's current VMCS; 0 for none.</summary>
+    private static ref ulong CurrentPointer
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ref LogicalProcessor.Current->Backend.CurrentState;
     }
 
     [RuntimeImport("*", "vmx_run"), MethodImpl(MethodImplOptions.InternalCall)] private static extern void EnterLoop(VirtualProcessor* first);
@@ -45,7 +50,7 @@ public readonly unsafe partial struct VmxBackend : IBackend
 
     public static bool Preflight() => VmxFeatures.Check();
 
-    public static void InitializeProcessor()
+    public static void InitializeMachine()
     {
         VmxFeatures.Report();
         SetExtendedComponents(CpuidPolicy.ExtendedComponents);
@@ -55,13 +60,17 @@ public readonly unsafe partial struct VmxBackend : IBackend
             Shared.X2ApicMsrBitmap = MakeMsrBitmap();
             MakeX2ApicBitmap(PhysicalMap.ToPointer(Shared.X2ApicMsrBitmap));
         }
+    }
 
+    public static void InitializeProcessor(LogicalProcessor* processor)
+    {
         FeatureControl control = new(Instructions.RdMsr(Msr.IA32_FEATURE_CONTROL));
         if (!control.Lock)
             Instructions.WrMsr(Msr.IA32_FEATURE_CONTROL, control.WithVmxOutsideSmx(true).WithLock(true).Value);
         Instructions.WriteCr0((Instructions.ReadCr0() | Instructions.RdMsr(Msr.IA32_VMX_CR0_FIXED0)) & Instructions.RdMsr(Msr.IA32_VMX_CR0_FIXED1));
         Instructions.WriteCr4((Instructions.ReadCr4() | Instructions.RdMsr(Msr.IA32_VMX_CR4_FIXED0)) & Instructions.RdMsr(Msr.IA32_VMX_CR4_FIXED1));
-        ulong region = CoreMemory.RequireContiguous(1);
+        if (!CoreMemory.TryTakePage(out ulong region))
+            Panic.Stop("vmx: no page for VMXON"u8);
         *(uint*)PhysicalMap.ToPointer(region) = VmxFeatures.RevisionIdentifier;
         if (VmxOn(region) != 0)
             Panic.Stop("vmx: VMXON failed"u8);
@@ -112,12 +121,27 @@ public readonly unsafe partial struct VmxBackend : IBackend
         if (vp->BackendStatePhysical == 0)
             return;
         // The processor may hold parts of it, and write them to its page later.
-        VmClear(vp->BackendStatePhysical);
-        if (Shared.CurrentVmcs == vp->BackendStatePhysical)
-            Shared.CurrentVmcs = 0;
+        Clear(vp);
         vp->Partition->Account.Add(vp->BackendStatePhysical);
         vp->Partition->Account.Add(PhysicalMap.ToPhysical(vp->BackendState));
         vp->BackendStatePhysical = 0;
+    }
+
+    private static void Clear(VirtualProcessor* vp)
+    {
+        VmClear(vp->BackendStatePhysical);
+        if (CurrentPointer == vp->BackendStatePhysical)
+            CurrentPointer = 0;
+        StateOf(vp)->IsLaunched = 0;
+    }
+
+    // The processor may hold parts of the VMCS, and another must not load it before they are in memory. What the copies hold is written there.
+    public static void Depart(VirtualProcessor* vp) => Clear(vp);
+
+    public static void Arrive(VirtualProcessor* vp)
+    {
+        MakeCurrent(vp);
+        WriteHostState();
     }
 
     /// <summary>Fields that stay what they are. Those that change go through the copies.</summary>
@@ -169,7 +193,7 @@ public readonly unsafe partial struct VmxBackend : IBackend
         VmWrite(VmcsField.HostTrSelector, HostTables.TaskSelector);
         VmWrite(VmcsField.HostFsBase, 0);
         VmWrite(VmcsField.HostGsBase, 0);
-        VmWrite(VmcsField.HostTrBase, HostTables.TaskBase);
+        VmWrite(VmcsField.HostTrBase, HostTables.TaskBaseOf(&LogicalProcessor.Current->Tables));
         Instructions.Sgdt(operand);
         VmWrite(VmcsField.HostGdtrBase, *(ulong*)(operand + 2));
         Instructions.Sidt(operand);
@@ -183,8 +207,11 @@ public readonly unsafe partial struct VmxBackend : IBackend
 
     public static void Run(VirtualProcessor* first)
     {
-        Enter(first);
-        PrepareEntry(first);
+        if (first != null)
+        {
+            Enter(first);
+            PrepareEntry(first);
+        }
         EnterLoop(first);
     }
 

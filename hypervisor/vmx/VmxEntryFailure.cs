@@ -26,9 +26,7 @@ public readonly unsafe partial struct VmxBackend
         uint error = (uint)VmRead(VmcsField.VmInstructionError);
         ReportFailure(vp, InstructionError.TextOf(error), 0);
         End(vp);
-        vp = Scheduler<VmxBackend>.PrepareEntry(vp);
-        PrepareEntry(vp);
-        return vp;
+        return ChooseNext(vp);
     }
 
     /// <summary>An exit that was none: the entry found the guest's state, or an MSR to be loaded, at fault. SDM 3C, "VM-Entry Failures During or After Loading Guest State".</summary>
@@ -66,9 +64,7 @@ public readonly unsafe partial struct VmxBackend
     // The guest has not run: an event that was to be injected is still to be, an interrupt still requested, and the VMCS not launched.
     private static void End(VirtualProcessor* vp)
     {
-        VmClear(vp->BackendStatePhysical);
-        Shared.CurrentVmcs = 0;
-        StateOf(vp)->IsLaunched = 0;
+        Clear(vp);
         MakeCurrent(vp);
         VmWrite(VmcsField.VmEntryInterruptionInformation, 0);
         StateOf(vp)->PendingEvent = 0;

@@ -66,7 +66,24 @@ public readonly unsafe partial struct VmxBackend
         }
 
         if (vp->Work != 0)
-            vp = Scheduler<VmxBackend>.PrepareEntry(vp);
+            return ChooseNext(vp);
+        PrepareEntry(vp);
+        return vp;
+    }
+
+    private static VirtualProcessor* ChooseNext(VirtualProcessor* vp)
+    {
+        vp = Scheduler<VmxBackend>.PrepareEntry(vp);
+        if (vp != null)
+            PrepareEntry(vp);
+        return vp;
+    }
+
+    /// <summary>Called by the world switch when no virtual processor's state is in the processor; whom to enter.</summary>
+    [RuntimeExport("vmx_park")]
+    private static VirtualProcessor* Park()
+    {
+        VirtualProcessor* vp = Scheduler<VmxBackend>.Park();
         PrepareEntry(vp);
         return vp;
     }

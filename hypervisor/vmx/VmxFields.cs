@@ -16,10 +16,10 @@ public readonly unsafe partial struct VmxBackend
 
     private static void MakeCurrent(VirtualProcessor* vp)
     {
-        if (Shared.CurrentVmcs == vp->BackendStatePhysical)
+        if (CurrentPointer == vp->BackendStatePhysical)
             return;
         VmPtrLd(vp->BackendStatePhysical);
-        Shared.CurrentVmcs = vp->BackendStatePhysical;
+        CurrentPointer = vp->BackendStatePhysical;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -33,7 +33,7 @@ public readonly unsafe partial struct VmxBackend
     private static ulong ReadMissing(VirtualProcessor* vp, int field)
     {
         VmxState* state = StateOf(vp);
-        if (Shared.CurrentVmcs != vp->BackendStatePhysical)
+        if (CurrentPointer != vp->BackendStatePhysical)
             MakeCurrent(vp);
         state->Valid |= 1UL << field;
         return state->Fields[field] = VmRead(CachedField.Encodings[field]);
@@ -53,7 +53,7 @@ public readonly unsafe partial struct VmxBackend
     private static void WriteBack(VirtualProcessor* vp)
     {
         VmxState* state = StateOf(vp);
-        if (Shared.CurrentVmcs != vp->BackendStatePhysical)
+        if (CurrentPointer != vp->BackendStatePhysical)
             MakeCurrent(vp);
         // After nearly every exit it is the instruction pointer that changed, and nothing else.
         if (state->Dirty == 1UL << CachedField.Rip)
@@ -103,7 +103,7 @@ public readonly unsafe partial struct VmxBackend
         byte* buffer = stackalloc byte[160];
         TextWriter line = new(buffer, 160);
         line.Text("vmx: an instruction failed with operand "u8).Hex(operand);
-        if (Shared.CurrentVmcs != 0)
+        if (CurrentPointer != 0)
             line.Text(": "u8).Text(InstructionError.TextOf((uint)VmRead(VmcsField.VmInstructionError)));
         Panic.Stop(line.Written);
     }

@@ -86,11 +86,14 @@ public readonly unsafe partial struct VmxBackend
         partition->SecondStageGeneration++;
     }
 
-    // One processor: nothing of the partition runs while the core edits, and whatever runs next sees the new generation first.
+    // Tables that were unlinked are free once nobody walks them any more: whoever enters next sees the new generation first.
     private static void Finish(Partition* partition, ref PageTableEditor<EptFormat, PartitionTableMemory> editor)
     {
         if (editor.FlushRequired)
-            partition->SecondStageGeneration++;
+        {
+            System.Threading.Volatile.Write(ref partition->SecondStageGeneration, partition->SecondStageGeneration + 1);
+            Quiescence.Leave(partition);
+        }
         editor.CompleteFlush();
     }
 }

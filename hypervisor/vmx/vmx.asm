@@ -3,7 +3,7 @@
 bits 64
 default rel
 
-extern vmx_handle_exit, vmx_handle_failure, vmx_instruction_failed
+extern vmx_handle_exit, vmx_handle_failure, vmx_instruction_failed, vmx_park
 global vmx_run, vmx_interrupt_window, vmx_idle, vmx_take_nmi, vmx_set_extended_components
 global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_mode, vmx_invept, vmx_invvpid
 
@@ -78,15 +78,17 @@ global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_mode, vmx_inve
 
 section .text
 
-; rcx = first VirtualProcessor; its VMCS is the current one. Interrupts are closed by IF and stay so outside the window.
+; rcx = first VirtualProcessor, its VMCS the current one; or 0. Interrupts are closed by IF and stay so outside the window.
 vmx_run:
     cli
     and rsp, -16
     sub rsp, 64
     mov qword [CURRENT], 0
     mov rax, rcx
+    test rax, rax
+    jz .park
 
-.next:                              ; rax = VirtualProcessor to enter, its VMCS current and written back
+.next:                              ; rax = VirtualProcessor to enter, its VMCS current and written back; 0: nobody, until .park says whom
     cmp rax, [CURRENT]
     jne .switch
     movups xmm0, [rax + VP_XMM]
@@ -188,9 +190,16 @@ vmx_run:
     mov eax, -1
     mov edx, eax
     xsave64 [rbx]
-    jmp .load
+    jmp .saved
 .fxsave:
     fxsave64 [rbx]
+.saved:
+    test r12, r12
+    jnz .load
+.park:
+    mov qword [CURRENT], 0
+    call vmx_park
+    mov r12, rax
 .load:
     mov rbx, [r12 + VP_EXTENDED]
     mov rax, [extended_components]

@@ -14,7 +14,8 @@ public static unsafe class AcpiTables
     private const ulong PhysicalAddressEnd = 1UL << 46;
     private const int FadtPmTimerBlock = 76, FadtFlags = 112;
     private const uint FadtFlagTimer32 = 1 << 8;
-    private const byte MadtIoApic = 1;
+    private const byte MadtLocalApic = 0, MadtIoApic = 1, MadtLocalX2Apic = 9;
+    private const uint LocalApicEnabled = 1;
 
     private static byte* fadt, madt;
     private static bool isMadeByBochs;
@@ -77,6 +78,26 @@ public static unsafe class AcpiTables
             id = madt[at + 2];
             address = *(uint*)(madt + at + 4);
             firstGsi = *(uint*)(madt + at + 8);
+            return true;
+        }
+        return false;
+    }
+
+    /// <summary>APIC ID of the <paramref name="index"/>th processor that firmware has enabled.</summary>
+    public static bool TryGetProcessor(int index, out uint apicId)
+    {
+        apicId = 0;
+        if (madt == null)
+            return false;
+        uint length = *(uint*)(madt + 4);
+        for (uint at = HeaderLength + 8; at + 2 <= length && madt[at + 1] >= 2; at += madt[at + 1])
+        {
+            byte* entry = madt + at;
+            bool isEnabled = entry[0] == MadtLocalApic && entry[1] >= 8 && (*(uint*)(entry + 4) & LocalApicEnabled) != 0
+                || entry[0] == MadtLocalX2Apic && entry[1] >= 16 && (*(uint*)(entry + 8) & LocalApicEnabled) != 0;
+            if (!isEnabled || index-- != 0)
+                continue;
+            apicId = entry[0] == MadtLocalApic ? entry[3] : *(uint*)(entry + 4);
             return true;
         }
         return false;

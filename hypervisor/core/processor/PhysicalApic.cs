@@ -13,7 +13,7 @@ public static unsafe class PhysicalApic
     private const ulong BaseEnable = 1 << 11, BaseX2Apic = 1 << 10;
     private const uint SoftwareEnable = 1 << 8, LvtMasked = 1 << 16, LvtTscDeadline = 2 << 17;
     private const uint DivideBy1 = 0xB;
-    private const uint IcrSelf = 1 << 18 | 1 << 14;
+    private const uint IcrAssert = 1 << 14, IcrSelf = 1 << 18 | IcrAssert, IcrDeliveryPending = 1 << 12;
 
     private static bool x2Apic, tscDeadline;
     private static ulong page;
@@ -23,18 +23,25 @@ public static unsafe class PhysicalApic
 
     public static bool UsesTscDeadline => tscDeadline;
 
+    /// <summary>What all processors' APICs have, and that of the first.</summary>
     public static void Initialize()
     {
         uint* registers = stackalloc uint[4];
         Instructions.Cpuid(1, 0, registers);
         x2Apic = (registers[2] & 1u << 21) != 0;
         tscDeadline = (registers[2] & 1u << 24) != 0;
+        if (!x2Apic)
+            page = CoreAddressSpace.MapDevice(BaseAddress, 0x1000, MemoryType.Uncacheable);
+        InitializeProcessor();
+    }
+
+    /// <summary>This processor's: on, with nothing of what firmware left, and every source closed but NMIs.</summary>
+    public static void InitializeProcessor()
+    {
         ulong apicBase = Instructions.RdMsr(Msr.IA32_APIC_BASE) | BaseEnable;
         Instructions.WrMsr(Msr.IA32_APIC_BASE, apicBase);
         if (x2Apic)
             Instructions.WrMsr(Msr.IA32_APIC_BASE, apicBase | BaseX2Apic);
-        else
-            page = CoreAddressSpace.MapDevice(BaseAddress, 0x1000, MemoryType.Uncacheable);
 
         Write(ApicRegisters.TaskPriority, 0);
         Write(ApicRegisters.LvtLint0, LvtMasked);
@@ -75,6 +82,25 @@ public static unsafe class PhysicalApic
         else
             Mmio.Write32(page + ApicRegisters.InterruptCommandLow, IcrSelf | KickVector);
     }
+
+    /// <summary>An interrupt command to one processor.</summary>
+    public static void Send(uint apicId, uint command)
+    {
+        if (x2Apic)
+        {
+            // Stores before it must be seen by whoever takes the interrupt; this write alone does not wait for them. SDM 3A, "Accessing x2APIC".
+            System.Threading.Interlocked.MemoryBarrier();
+            Instructions.WrMsr(Msr.IA32_X2APIC_ICR, (ulong)apicId << 32 | command);
+            return;
+        }
+        // Nothing may come between the two halves: interrupts are closed in the core.
+        while ((Mmio.Read32(page + ApicRegisters.InterruptCommandLow) & IcrDeliveryPending) != 0) { }
+        Mmio.Write32(page + ApicRegisters.InterruptCommandHigh, apicId << 24);
+        Mmio.Write32(page + ApicRegisters.InterruptCommandLow, command);
+    }
+
+    /// <summary>Has another processor look at what is wanted of it, in the core, soon.</summary>
+    public static void Kick(LogicalProcessor* processor) => Send(processor->ApicId, IcrAssert | KickVector);
 
     private static uint Read(uint register) =>
         x2Apic ? (uint)Instructions.RdMsr(Msr.X2ApicFirst + (register >> 4)) : Mmio.Read32(page + register);

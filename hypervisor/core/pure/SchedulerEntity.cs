@@ -47,6 +47,8 @@ public unsafe struct SchedulerEntity
     public ulong Dispatches;
 
     public readonly bool IsQueued => queued;
+    /// <summary>Who is behind it in its queue.</summary>
+    public readonly SchedulerEntity* Next => next;
     public readonly ulong WaitTimeUntil(ulong now) => queued ? WaitTime + (now - queuedAt) : WaitTime;
     public readonly bool IsCapped => Cap is not (0 or >= WholeProcessor);
     public readonly bool HasPrecedence => Reserve == Precedence;

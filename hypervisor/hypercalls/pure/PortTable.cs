@@ -1,4 +1,5 @@
 // Ports and connections of one partition, by number. TLFS, "Inter-Partition Communication".
+using System.Threading;
 using Lamina.Hypervisor.Memory;
 
 namespace Lamina.Hypervisor.Hypercalls;
@@ -83,9 +84,21 @@ public unsafe struct PortTable<TMap> where TMap : struct, IPhysicalMap
         if (!pool.TryTake(out ulong added))
             return null;
         Next(added) = first;
-        first = added;
+        // Others look for ports meanwhile: a page is found when it is whole.
+        Volatile.Write(ref first, added);
         return Entries(added) + id % EntriesPerPage;
     }
+
+    /// <summary>Puts an entry where <see cref="Take"/> found room: it is found when all of it is there.</summary>
+    public static void Publish(PortEntry* place, in PortEntry entry)
+    {
+        PortKind kind = entry.Kind;
+        *place = entry with { Kind = PortKind.None };
+        Volatile.Write(ref *(byte*)&place->Kind, (byte)kind);
+    }
+
+    /// <summary>Nobody finds the entry any more. What it holds stays for those who have found it, until <see cref="Release"/>.</summary>
+    public static void Hide(PortEntry* entry) => Volatile.Write(ref *(byte*)&entry->Kind, (byte)PortKind.None);
 
     public static void Release(PortEntry* entry) => *entry = default;
 
