@@ -66,8 +66,8 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             WaitForCap(processor, vp);
             return;
         }
-        if (!LogicalProcessors.IsSingle && TrySpread(processor, vp))
-            return;
+        if (!LogicalProcessors.IsSingle)
+            NoteWaiting(processor);
         if (running == null)
             return;
         if (!running->IsRunnable)
@@ -186,7 +186,8 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             {
                 vp->Work &= ~EntryWork.Visitors;
                 Visits<TBackend>.Receive(processor);
-                if (IsParkWanted(processor))
+                GiveAway(processor);
+                if (System.Threading.Volatile.Read(ref processor->Calls) != 0)
                     return Unload(processor);
             }
             if ((vp->Work & EntryWork.Reschedule) != 0)
@@ -243,9 +244,6 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         processor->Loaded = null;
         return null;
     }
-
-    private static bool IsParkWanted(LogicalProcessor* processor) =>
-        System.Threading.Volatile.Read(ref processor->Calls) != 0 || System.Threading.Volatile.Read(ref processor->Seekers) != 0 && processor->Queue.Count != 0;
 
     /// <summary>
     /// No virtual processor's state is in the processor: here it does what others ask of it, gives away who waits too long, and sleeps. Returns
@@ -349,42 +347,41 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
     private static bool IsUneven(LogicalProcessor* processor) =>
         processor->Queue.Count != 0 && Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index) != processor->Index;
 
-    /// <summary>Somebody who wakes goes to a processor that is idle, or has clearly fewer who wait.</summary>
-    private static bool TrySpread(LogicalProcessor* processor, VirtualProcessor* vp)
+    /// <summary>
+    /// Somebody has begun to wait: where that is uneven he is given away, before the next entry. Not at once: whoever woke him may be at work on him still.
+    /// </summary>
+    private static void NoteWaiting(LogicalProcessor* processor)
     {
         Publish(processor);
-        if (vp == processor->InRegisters || vp->Scheduling.HasPrecedence)
-            return false;
-        int to = Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index);
-        // Nobody else wants this one: it is as good.
-        if (to == processor->Index || processor->Running == null && processor->Queue.Count == 1)
-            return false;
-        HandOver(processor, vp, LogicalProcessors.At(to));
-        return true;
+        if (processor->Running != null && IsUneven(processor))
+            processor->Running->Work |= EntryWork.Visitors;
     }
 
-    /// <summary>Gives those who asked one each of those who wait here, and one to a processor that has clearly fewer.</summary>
+    /// <summary>Gives those who asked one each of those who wait here, and others to processors that are idle or have clearly fewer.</summary>
     private static void GiveAway(LogicalProcessor* processor)
     {
         ulong seekers = System.Threading.Volatile.Read(ref processor->Seekers) == 0 ? 0 : System.Threading.Interlocked.Exchange(ref processor->Seekers, 0UL);
         for (; seekers != 0; seekers &= seekers - 1)
         {
             LogicalProcessor* seeker = LogicalProcessors.At(System.Numerics.BitOperations.TrailingZeroCount(seekers));
-            // With nobody running here the first who waits is about to.
-            if (processor->Queue.Count > (processor->Running == null ? 1u : 0u) && LogicalProcessors.LoadOf(seeker).IsIdle)
-                GiveAway(processor, seeker);
+            if (LogicalProcessors.LoadOf(seeker).IsIdle)
+                TryGive(processor, seeker);
         }
-        if (IsUneven(processor) && processor->Queue.Count > (processor->Running == null ? 1u : 0u))
-            GiveAway(processor, LogicalProcessors.At(Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index)));
+        while (IsUneven(processor) && TryGive(processor, LogicalProcessors.At(Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index)))) { }
     }
 
-    private static void GiveAway(LogicalProcessor* processor, LogicalProcessor* to)
+    /// <summary>False: nobody who waits can be given. With nobody running here the first who waits is about to; one whose state is in registers cannot leave.</summary>
+    private static bool TryGive(LogicalProcessor* processor, LogicalProcessor* to)
     {
+        if (processor->Running == null && processor->Queue.Count < 2)
+            return false;
         SchedulerEntity* entity = processor->Queue.First;
-        while (entity != null && entity->HasPrecedence)
+        while (entity != null && (entity->HasPrecedence || entity->Owner == processor->InRegisters))
             entity = entity->Next;
-        if (entity != null)
-            HandOver(processor, (VirtualProcessor*)entity->Owner, to);
+        if (entity == null)
+            return false;
+        HandOver(processor, (VirtualProcessor*)entity->Owner, to);
+        return true;
     }
 
     /// <summary>
@@ -396,7 +393,9 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         TBackend.Depart(vp);
         RunQueue.Move(&vp->Scheduling, processor->Queue.MinimumVirtualTime, &to->Queue);
         // Until that one says what it has itself.
-        LogicalProcessors.LoadOf(to).IsIdle = false;
+        ref ProcessorLoad load = ref LogicalProcessors.LoadOf(to);
+        load.IsIdle = false;
+        load.Waiting++;
         System.Threading.Volatile.Write(ref vp->Processor, (ulong)to);
         Visits<TBackend>.Request(vp, VisitRequest.Arrival);
     }
