@@ -32,7 +32,8 @@ public readonly unsafe struct FakeBackend : IBackend
     public static FakeState* State(VirtualProcessor* vp) => (FakeState*)vp->BackendState;
 
     public static bool Preflight() => true;
-    public static void InitializeProcessor() { }
+    public static void InitializeMachine() { }
+    public static void InitializeProcessor(LogicalProcessor* processor) { }
     public static void Run(VirtualProcessor* first) { }
     public static void OpenInterruptWindow() { }
     /// <summary>What the machine does while its processor sleeps.</summary>
@@ -40,6 +41,8 @@ public readonly unsafe struct FakeBackend : IBackend
     public static void Idle() => (WhileIdle ?? throw new InvalidOperationException("idle"))();
     public static void Leave(VirtualProcessor* vp) { }
     public static void Enter(VirtualProcessor* vp) { }
+    public static void Depart(VirtualProcessor* vp) { }
+    public static void Arrive(VirtualProcessor* vp) { }
     public static ReadOnlySpan<byte> HypercallInstruction => [0x0F, 0x01, 0xD9];
 
     public static bool TryRefreshApic(VirtualProcessor* vp) => false;

@@ -17,6 +17,7 @@ namespace Lamina.X64
         public static ulong XGetBv(uint register) => 0;
         public static void XSetBv(uint register, ulong value) { }
         public static void Out8(ushort port, byte value) { }
+        public static void Pause() => System.Threading.Thread.Yield();
 
         public static void Cpuid(uint leaf, uint subleaf, uint* registers)
         {
@@ -63,11 +64,19 @@ namespace Lamina.Hypervisor.Diagnostics
 
 namespace Lamina.Hypervisor.Core
 {
-    public static class PhysicalApic
+    public static unsafe class PhysicalApic
     {
-        internal static ulong Deadline = ulong.MaxValue;
+        [ThreadStatic] private static ulong deadline;
+        /// <summary>What the executing processor's timer is set to; MaxValue for none.</summary>
+        internal static ulong Deadline { get => deadline == 0 ? ulong.MaxValue : deadline; set => deadline = value; }
         public static void SetTimer(ulong deadline, uint ticks) => Deadline = deadline;
+
+        /// <summary>What happens when one processor interrupts another.</summary>
+        internal static Action<int> OnKick = _ => { };
+        public static void Kick(LogicalProcessor* processor) => OnKick(processor->Index);
     }
+
+    public struct HostTables { }
 
     /// <summary>Nothing lies above this machine's RAM.</summary>
     public static class RootPartition<TBackend> where TBackend : struct, IBackend
