@@ -240,9 +240,11 @@ public static unsafe class CpuidPolicy
                 r[3] = HypervisorFeatures.FrequencyRegsAvailable | HypervisorFeatures.GuestCrashRegsAvailable | HypervisorFeatures.DirectSyntheticTimers;
                 break;
             case 0x40000004:
-                r[0] = HypervisorHints.RelaxedTiming | (TBackend.PrefersExplicitEoi ? HypervisorHints.DeprecatingAeoiRecommended : 0);
-                // One that is alone waits for no other.
-                r[1] = vp->Partition->VpCount > 1 ? HypervisorHints.SpinWaitRetries : HvEnlightenmentHints.NeverNotifyLongSpinWait;
+                // One that is alone sends nothing to others, and waits for nobody.
+                bool isAlone = vp->Partition->VpCount <= 1;
+                r[0] = HypervisorHints.RelaxedTiming | (TBackend.PrefersExplicitEoi ? HypervisorHints.DeprecatingAeoiRecommended : 0)
+                    | (isAlone ? 0 : HypervisorHints.RemoteTlbFlushRecommended | HypervisorHints.SyntheticClusterIpiRecommended | HypervisorHints.ExProcessorMasksRecommended);
+                r[1] = isAlone ? HvEnlightenmentHints.NeverNotifyLongSpinWait : HypervisorHints.SpinWaitRetries;
                 break;
             case 0x40000005:
                 r[0] = Partition.MaximumVps;
@@ -264,7 +266,8 @@ internal static class HypervisorFeatures
 /// <summary>EAX of leaf 0x40000004. TLFS, "Implementation Recommendations".</summary>
 internal static class HypervisorHints
 {
-    internal const uint RelaxedTiming = 1 << 5, DeprecatingAeoiRecommended = 1 << 9;
+    internal const uint RemoteTlbFlushRecommended = 1 << 2, RelaxedTiming = 1 << 5, DeprecatingAeoiRecommended = 1 << 9,
+        SyntheticClusterIpiRecommended = 1 << 10, ExProcessorMasksRecommended = 1 << 11;
 
     /// <summary>EBX: how often a spinlock is tried before HvCallNotifyLongSpinWait.</summary>
     internal const uint SpinWaitRetries = 0xFFF;
