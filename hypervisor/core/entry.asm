@@ -3,7 +3,7 @@ bits 64
 default rel
 
 extern core_main, core_interrupt
-global lamina_core_entry, core_switch_stack, core_interrupt_entries_address, core_stop
+global lamina_core_entry, core_switch_stack, core_interrupt_entries_address, core_stop, core_claim_stop
 
 section .text
 
@@ -29,6 +29,13 @@ core_stop:
     hlt
     jmp core_stop
 
+; eax = 1: nobody stops the machine yet, and the caller does from now on: NMIs stop whoever takes one.
+core_claim_stop:
+    mov eax, 1
+    xchg [stopping], eax
+    xor eax, 1
+    ret
+
 core_interrupt_entries_address:
     lea rax, [core_interrupt_entries]
     ret
@@ -40,7 +47,9 @@ core_interrupt_entries:
 %rep 256
     align 16
     %if vector = 2
-    iretq                       ; an NMI says nothing about the core's own state: firmware and watchdogs send them, and no guest is meant
+    cmp dword [stopping], 0     ; else an NMI says nothing about the core's own state: firmware and watchdogs send them, and no guest is meant
+    jne core_stop
+    iretq
     %elif vector = 8 || (vector >= 10 && vector <= 14) || vector = 17 || vector = 21 || vector = 29 || vector = 30
     %else
     push qword 0
@@ -97,3 +106,4 @@ interrupt_common:
 section .bss align=4096
 boot_stack: resb 16384
 boot_stack_top:
+stopping: resd 1

@@ -12,15 +12,16 @@ public static unsafe class Panic
 {
     [RuntimeImport("*", "core_stop"), MethodImpl(MethodImplOptions.InternalCall)] private static extern void StopProcessor();
 
-    private static bool stopping;
+    /// <summary>Not 0: nobody stops the machine yet.</summary>
+    [RuntimeImport("*", "core_claim_stop"), MethodImpl(MethodImplOptions.InternalCall)] private static extern uint TryClaim();
 
     /// <summary>Stops with a line of text.</summary>
     public static void Stop(ReadOnlySpan<byte> text)
     {
         Instructions.Cli();
-        if (!stopping)
+        if (TryClaim() != 0)
         {
-            stopping = true;
+            PhysicalApic.StopOthers();
             byte* buffer = stackalloc byte[512];
             TextWriter line = new(buffer, 512);
             line.Text("PANIC hypervisor: "u8).Text(text);
@@ -35,9 +36,9 @@ public static unsafe class Panic
     public static void Stop(InterruptFrame* frame)
     {
         Instructions.Cli();
-        if (!stopping)
+        if (TryClaim() != 0)
         {
-            stopping = true;
+            PhysicalApic.StopOthers();
             byte* buffer = stackalloc byte[1024];
             TextWriter line = new(buffer, 1024);
             line.Text("PANIC hypervisor: exception "u8).Decimal(frame->Vector).Text(" error "u8).Hex(frame->ErrorCode)

@@ -31,7 +31,7 @@ public sealed class AssemblyStage(Workspace workspace)
         string[] rooms = images.SelectMany(i => i.Rooms).Distinct().ToArray();
         bool all = images.Length == ImageTable.All.Length;
         string stamp = Path.Combine(workspace.Objects, all ? "assemblies.stamp" : $"assemblies-{string.Join('-', images.Select(i => i.Name))}.stamp");
-        string value = new Fingerprint().Add(Sources(rooms)).Value();
+        string value = new Fingerprint().Add(Sources(rooms)).Add(Environment.GetEnvironmentVariable("LAMINA_CHECKED") ?? "").Value();
         IEnumerable<string> products = rooms.Select(Assembly).Append(PathFile);
         if (Fingerprint.IsCurrent(stamp, value, products) && Directory.Exists(CompilerFolder))
             return;

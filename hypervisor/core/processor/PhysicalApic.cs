@@ -13,7 +13,8 @@ public static unsafe class PhysicalApic
     private const ulong BaseEnable = 1 << 11, BaseX2Apic = 1 << 10;
     private const uint SoftwareEnable = 1 << 8, LvtMasked = 1 << 16, LvtTscDeadline = 2 << 17;
     private const uint DivideBy1 = 0xB;
-    private const uint IcrAssert = 1 << 14, IcrSelf = 1 << 18 | IcrAssert, IcrDeliveryPending = 1 << 12;
+    private const uint IcrAssert = 1 << 14, IcrSelf = 1 << 18 | IcrAssert, IcrDeliveryPending = 1 << 12,
+        IcrNmiToOthers = 3 << 18 | IcrAssert | 4 << 8;
 
     private static bool x2Apic, tscDeadline;
     private static ulong page;
@@ -97,6 +98,13 @@ public static unsafe class PhysicalApic
         while ((Mmio.Read32(page + ApicRegisters.InterruptCommandLow) & IcrDeliveryPending) != 0) { }
         Mmio.Write32(page + ApicRegisters.InterruptCommandHigh, apicId << 24);
         Mmio.Write32(page + ApicRegisters.InterruptCommandLow, command);
+    }
+
+    /// <summary>An NMI to all others, which a panic has them stop at.</summary>
+    public static void StopOthers()
+    {
+        if (!LogicalProcessors.IsSingle)
+            Send(0, IcrNmiToOthers);
     }
 
     /// <summary>Has another processor look at what is wanted of it, in the core, soon.</summary>
