@@ -110,6 +110,9 @@ public static unsafe class CoreStart<TBackend> where TBackend : struct, IBackend
 
     private static void Initialize(LogicalProcessor* processor)
     {
+        if (!CoreMemory.TryTakePage(out ulong stats))
+            Panic.Stop("core: no page for a processor's counters"u8);
+        processor->Stats = (HvStatsPage*)PhysicalMap.ToPointer(stats);
         Scheduler<TBackend>.Initialize(processor);
         PhysicalApic.EnableTimer();
         TBackend.InitializeProcessor(processor);

@@ -40,7 +40,10 @@ public static unsafe class CrossCalls<TBackend> where TBackend : struct, IBacken
         }
     }
 
-    /// <summary>Has one certain processor execute a function for a virtual processor that belongs to it, or is about to. False: it has moved on, or the function returned so.</summary>
+    /// <summary>
+    /// Has one certain processor execute a function, for nobody (null) or for a virtual processor that belongs to it or is about to. False: that has moved
+    /// on, or the function returned so.
+    /// </summary>
     public static bool TryOn(LogicalProcessor* processor, VirtualProcessor* vp, delegate*<VirtualProcessor*, void*, bool> function, void* argument)
     {
         if (processor->IsCurrent)
@@ -70,7 +73,7 @@ public static unsafe class CrossCalls<TBackend> where TBackend : struct, IBacken
         while (call != null)
         {
             CrossCall* next = (CrossCall*)call->Next;
-            call->Result = call->Subject->Processor == (ulong)processor && call->Function(call->Subject, call->Argument);
+            call->Result = (call->Subject == null || call->Subject->Processor == (ulong)processor) && call->Function(call->Subject, call->Argument);
             // The caller's stack: gone with this.
             Volatile.Write(ref call->IsDone, 1u);
             call = next;

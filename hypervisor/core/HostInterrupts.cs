@@ -1,5 +1,6 @@
 // Physical interrupts and exceptions of the core itself: the C# end of entry.asm's stubs.
 using System.Runtime;
+using Lamina.Abi;
 using Lamina.Hypervisor.Diagnostics;
 
 namespace Lamina.Hypervisor.Core;
@@ -21,11 +22,15 @@ public static unsafe class HostInterrupts<TBackend> where TBackend : struct, IBa
         if (vector == PhysicalApic.SpuriousVector)
             return;
         PhysicalApic.EndOfInterrupt();
+        LogicalProcessor* processor = LogicalProcessor.Current;
         if (vector == PhysicalApic.TimerVector)
-            Timers<TBackend>.Expire(LogicalProcessor.Current);
+        {
+            processor->Count(HvStatsLpCounters.LpTimerInterrupts);
+            Timers<TBackend>.Expire(processor);
+        }
         else if (vector == PhysicalApic.KickVector)
         {
-            LogicalProcessor* processor = LogicalProcessor.Current;
+            processor->Count(HvStatsLpCounters.LpInterProcessorInterrupts);
             processor->Acknowledgements.Give();
             VirtualProcessor* running = processor->Running;
             if (running == null)
@@ -35,7 +40,11 @@ public static unsafe class HostInterrupts<TBackend> where TBackend : struct, IBa
             if (!LogicalProcessors.IsSingle)
                 running->Work |= EntryWork.Visitors;
         }
-        else if (DeviceInterrupts.TryAccept((int)vector, out VirtualProcessor* target, out byte guestVector, out bool level))
-            Interrupts<TBackend>.Assert(target, guestVector, level);
+        else
+        {
+            processor->Count(HvStatsLpCounters.LpHardwareInterrupts);
+            if (DeviceInterrupts.TryAccept((int)vector, out VirtualProcessor* target, out byte guestVector, out bool level))
+                Interrupts<TBackend>.Assert(target, guestVector, level);
+        }
     }
 }

@@ -1,6 +1,7 @@
 // What one logical processor of the machine keeps for itself.
 using System.Runtime.CompilerServices;
 using System.Threading;
+using Lamina.Abi;
 using Lamina.X64;
 
 namespace Lamina.Hypervisor.Core;
@@ -31,6 +32,11 @@ public unsafe struct LogicalProcessor
     /// <summary>What the backend keeps for the processor.</summary>
     public BackendProcessor Backend;
     public HostTables Tables;
+    /// <summary>Its counters, a page of the core's own that the root may look at (<see cref="ProcessorStats{TBackend}"/>).</summary>
+    public HvStatsPage* Stats;
+    public bool IsStatsMapped;
+    /// <summary>TSC ticks that it has slept.</summary>
+    public ulong IdleTime;
     /// <summary>Locks held, by <see cref="LockRank"/>; counted in checked builds only.</summary>
     public uint HeldRanks;
 
@@ -64,6 +70,13 @@ public unsafe struct LogicalProcessor
 #else
     public static LogicalProcessor* Current => HostStack.Current;
 #endif
+
+    /// <summary>Counts one more, as a constant of <see cref="HvStatsLpCounters"/>.</summary>
+    public readonly void Count(uint counter)
+    {
+        ulong* counters = (ulong*)Stats;
+        counters[counter] = counters[counter] + 1;
+    }
 
     public readonly bool IsCurrent => Index == Current->Index;
 }

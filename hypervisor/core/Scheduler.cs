@@ -294,6 +294,8 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         }
         VirtualProcessor* chosen = (VirtualProcessor*)next->Owner;
         processor->Running = chosen;
+        if (chosen != processor->InRegisters)
+            processor->Count(HvStatsLpCounters.LpContextSwitches);
         chosen->DispatchTsc = now;
         ulong* counters = (ulong*)chosen->Stats;
         counters[HvStatsVpCounters.VpLogicalProcessorDispatches] = next->Dispatches;
@@ -310,12 +312,20 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             Timers<TBackend>.Program(processor);
         while (true)
         {
-            TBackend.Idle();
+            Halt(processor);
             now = Instructions.RdTsc();
             SchedulerEntity* next = processor->Queue.Take(now);
             if (next != null)
                 return next;
         }
+    }
+
+    private static void Halt(LogicalProcessor* processor)
+    {
+        ulong before = Instructions.RdTsc();
+        TBackend.Idle();
+        processor->IdleTime += Instructions.RdTsc() - before;
+        processor->Count(HvStatsLpCounters.LpProcessorHalts);
     }
 
     // ---- Several processors ----
@@ -332,7 +342,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             if ((System.Threading.Interlocked.Or(ref other->Seekers, 1UL << processor->Index) >> processor->Index & 1) == 0)
                 PhysicalApic.Kick(other);
         }
-        TBackend.Idle();
+        Halt(processor);
     }
 
     /// <summary>Tells the others how much waits here.</summary>

@@ -10,10 +10,17 @@ internal static unsafe class StatsCalls<TBackend> where TBackend : struct, IBack
     internal static HvStatus MapStatsPage(HypercallCall* call)
     {
         HvInputMapStatsPage* input = call->Input<HvInputMapStatsPage>();
-        HvStatus status = TryResolve(call, input->Type, input->Padding, &input->Identity, out VirtualProcessor* vp);
-        if (!status.IsSuccess)
-            return status;
-        status = StatsPages<TBackend>.Map(vp, out ulong pageNumber);
+        HvStatus status;
+        ulong pageNumber;
+        if (TryResolveProcessor(input->Type, input->Padding, &input->Identity, out LogicalProcessor* processor))
+            status = ProcessorStats<TBackend>.Map(processor, out pageNumber);
+        else
+        {
+            status = TryResolve(call, input->Type, input->Padding, &input->Identity, out VirtualProcessor* vp);
+            if (!status.IsSuccess)
+                return status;
+            status = StatsPages<TBackend>.Map(vp, out pageNumber);
+        }
         if (status.IsSuccess)
             call->Result<HvOutputMapStatsPage>()->MapLocation = pageNumber;
         return status;
@@ -23,11 +30,24 @@ internal static unsafe class StatsCalls<TBackend> where TBackend : struct, IBack
     internal static HvStatus UnmapStatsPage(HypercallCall* call)
     {
         HvInputUnmapStatsPage* input = call->Input<HvInputUnmapStatsPage>();
+        // A logical processor's page stays: it is nobody's deposit.
+        if (TryResolveProcessor(input->Type, input->Padding, &input->Identity, out LogicalProcessor* processor))
+            return processor->IsStatsMapped ? HvStatus.HV_STATUS_SUCCESS : HvStatus.HV_STATUS_INVALID_PARAMETER;
         HvStatus status = TryResolve(call, input->Type, input->Padding, &input->Identity, out VirtualProcessor* vp);
         return status.IsSuccess ? StatsPages<TBackend>.Unmap(vp) : status;
     }
 
-    /// <summary>Only virtual processors have counters, and only those of their own: HV_STATUS_INVALID_PARAMETER is how callers learn that an area does not exist.</summary>
+    private static bool TryResolveProcessor(uint type, uint padding, HvStatsObjectIdentity* identity, out LogicalProcessor* processor)
+    {
+        processor = null;
+        if (type != HvStatsObjectType.HvStatsObjectLogicalProcessor || padding != 0 || identity->LpIndex >= (uint)LogicalProcessors.Count
+            || identity->VpIndex.Value != 0 || identity->Flags != 0 || identity->Reserved != 0 || identity->StatsAreaType != HvStatsAreaType.HvStatsAreaSelf)
+            return false;
+        processor = LogicalProcessors.At((int)identity->LpIndex);
+        return true;
+    }
+
+    /// <summary>Only processors have counters, and only those of their own: HV_STATUS_INVALID_PARAMETER is how callers learn that an area does not exist.</summary>
     private static HvStatus TryResolve(HypercallCall* call, uint type, uint padding, HvStatsObjectIdentity* identity, out VirtualProcessor* vp)
     {
         vp = null;

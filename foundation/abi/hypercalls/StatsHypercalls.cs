@@ -57,7 +57,7 @@ public struct HvOutputMapStatsPage
     public ulong MapLocation;
 }
 
-/// <summary>The page: counters by number, a constant of <see cref="HvStatsVpCounters"/> where the object is a virtual processor.</summary>
+/// <summary>The page: counters by number, a constant of <see cref="HvStatsVpCounters"/> where the object is a virtual processor, of <see cref="HvStatsLpCounters"/> where it is a logical one.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public unsafe struct HvStatsPage
 {
@@ -72,4 +72,23 @@ public struct HvInputUnmapStatsPage
     public uint Type;
     public uint Padding;
     public HvStatsObjectIdentity Identity;
+}
+
+/// <summary>HV_STATS_LP_COUNTERS: what is counted of a logical processor. Those that Lamina keeps; times in 100 ns.</summary>
+public static class HvStatsLpCounters
+{
+    /// <summary>Time that has passed.</summary>
+    public const uint LpGlobalTime = 1;
+    /// <summary>Time that it was not halted.</summary>
+    public const uint LpTotalRunTime = 2;
+    /// <summary>Interrupts of devices.</summary>
+    public const uint LpHardwareInterrupts = 4;
+    /// <summary>How often it went from one virtual processor to another.</summary>
+    public const uint LpContextSwitches = 5;
+    /// <summary>Interrupts that other processors sent.</summary>
+    public const uint LpInterProcessorInterrupts = 6;
+    public const uint LpTimerInterrupts = 8;
+    /// <summary>Interrupts that it sent to other processors.</summary>
+    public const uint LpInterProcessorInterruptsSent = 9;
+    public const uint LpProcessorHalts = 10;
 }

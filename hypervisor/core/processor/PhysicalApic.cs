@@ -108,7 +108,11 @@ public static unsafe class PhysicalApic
     }
 
     /// <summary>Has another processor look at what is wanted of it, in the core, soon.</summary>
-    public static void Kick(LogicalProcessor* processor) => Send(processor->ApicId, IcrAssert | KickVector);
+    public static void Kick(LogicalProcessor* processor)
+    {
+        LogicalProcessor.Current->Count(Abi.HvStatsLpCounters.LpInterProcessorInterruptsSent);
+        Send(processor->ApicId, IcrAssert | KickVector);
+    }
 
     private static uint Read(uint register) =>
         x2Apic ? (uint)Instructions.RdMsr(Msr.X2ApicFirst + (register >> 4)) : Mmio.Read32(page + register);

@@ -22,6 +22,20 @@ public static unsafe class StatsCalls
         return status;
     }
 
+    /// <summary>
+    /// HvCallMapStatsPage of a logical processor, whose times are those of this call. The page lies in the core's memory, as one of the root's own
+    /// virtual processor. False: there is no such processor, or no memory to show it.
+    /// </summary>
+    public static bool TryMapProcessor(PartitionAccount* root, uint index, out ulong page)
+    {
+        HvInputMapStatsPage* input = HypercallClient.Prepare<HvInputMapStatsPage>();
+        input->Type = HvStatsObjectType.HvStatsObjectLogicalProcessor;
+        input->Identity = new() { LpIndex = index, StatsAreaType = HvStatsAreaType.HvStatsAreaSelf };
+        bool isMapped = HypercallClient.CallQuietly(root, HypercallCode.HvCallMapStatsPage).IsSuccess;
+        page = isMapped ? ((HvOutputMapStatsPage*)HypercallClient.Output)->MapLocation : 0;
+        return isMapped;
+    }
+
     /// <summary>HvCallUnmapStatsPage.</summary>
     public static HvStatus UnmapVp(PartitionAccount* account, VpIndex vp)
     {

@@ -14,6 +14,9 @@ internal static unsafe class Top
     private static ulong _begin, _deadline;
     private static ProcessorUsage _root;
 
+    [System.Runtime.CompilerServices.InlineArray((int)ProcessorCounters.Maximum)] private struct Readings { private ProcessorReading _first; }
+    private static class Storage { internal static Readings Readings; }
+
     /// <summary>Reads all counters now and once more after some seconds. One that is running begins anew.</summary>
     public static void Begin(uint seconds)
     {
@@ -21,6 +24,7 @@ internal static unsafe class Top
         _begin = ReferenceClock.Now;
         _deadline = _begin + seconds * ReferenceClock.TicksPerSecond;
         TryReadRoot(out _root);
+        for (uint i = 0; i < ProcessorCounters.Maximum && ProcessorCounters.TryRead(i, out Storage.Readings[(int)i]); i++) { }
         for (int i = 0; i < VmWorker.Count; i++)
         {
             Vm* vm = VmWorker.Get(i);
@@ -47,37 +51,39 @@ internal static unsafe class Top
         var line = new TextWriter(buffer, VmLog.LineCapacity);
         line.Header();
         ConsoleOutput.Line(line.Written);
-        ulong guests = 0;
         for (int i = 0; i < VmWorker.Count; i++)
-            if (VmWorker.Get(i)->IsActive) guests += PrintVm(VmWorker.Get(i), buffer, elapsed);
+            if (VmWorker.Get(i)->IsActive) PrintVm(VmWorker.Get(i), buffer, elapsed);
         ProcessorUsage root = default;
         if (TryReadRoot(out ProcessorUsage now)) root = now.Since(in _root);
         line = new TextWriter(buffer, VmLog.LineCapacity);
         line.Text("(root)"u8).Column(UsageText.VpColumn).Decimal(0).Usage(in root, elapsed);
         ConsoleOutput.Line(line.Written);
-        line = new TextWriter(buffer, VmLog.LineCapacity);
-        ulong used = Math.Min(guests + root.Run, elapsed);
-        line.Text("processor 0 over "u8).Decimal(elapsed / (ReferenceClock.TicksPerSecond / 1000)).Text(" ms: guests "u8).Share(guests, elapsed)
-            .Text(", root "u8).Share(root.Run, elapsed).Text(", idle "u8).Share(elapsed - used, elapsed);
+        for (uint i = 0; i < ProcessorCounters.Maximum && ProcessorCounters.TryRead(i, out ProcessorReading reading); i++)
+            PrintProcessor(i, reading.Since(in Storage.Readings[(int)i]), buffer);
+    }
+
+    private static void PrintProcessor(uint index, in ProcessorReading reading, byte* buffer)
+    {
+        var line = new TextWriter(buffer, VmLog.LineCapacity);
+        line.Text("processor "u8).Decimal(index).Text(" over "u8).Decimal(reading.Time / (ReferenceClock.TicksPerSecond / 1000)).Text(" ms: busy "u8).Share(reading.Run, reading.Time)
+            .Text(", idle "u8).Share(reading.Time - reading.Run, reading.Time).Text(", "u8).Decimal(reading.Switches).Text(" switches, "u8)
+            .Decimal(reading.Halts).Text(" halts, "u8).Decimal(reading.Interrupts).Text(" interrupts"u8);
         ConsoleOutput.Line(line.Written);
     }
 
-    /// <summary>A row for each of its processors; what they ran in all.</summary>
-    private static ulong PrintVm(Vm* vm, byte* buffer, ulong elapsed)
+    /// <summary>A row for each of its processors.</summary>
+    private static void PrintVm(Vm* vm, byte* buffer, ulong elapsed)
     {
-        ulong run = 0;
         VmMachine* machine = vm->Machine;
         for (uint processor = 0; processor < machine->ProcessorCount; processor++)
         {
             if (!TryRead(vm, processor, out ProcessorUsage usage)) continue;
             if (machine->UsageOf == _number) usage = usage.Since(in *machine->Usage(processor));
-            run += usage.Run;
             var line = new TextWriter(buffer, VmLog.LineCapacity);
             line.Text(vm->Name).Char((byte)' ').Column(UsageText.VpColumn).Decimal(processor).Usage(in usage, elapsed).Column(UsageText.WeightColumn).Decimal((ulong)vm->Config->Weight)
                 .Column(UsageText.CapColumn).Decimal((ulong)vm->Config->Cap).Text(" %"u8).Column(UsageText.ReserveColumn).Decimal((ulong)vm->Config->Reserve).Text(" %"u8);
             ConsoleOutput.Line(line.Written);
         }
-        return run;
     }
 
     private static bool TryRead(Vm* vm, uint processor, out ProcessorUsage usage)
