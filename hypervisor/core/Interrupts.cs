@@ -199,9 +199,12 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
     /// <summary>INIT: back to the state after reset.</summary>
     public static void Init(VirtualProcessor* target)
     {
-        if (!target->IsHere)
+        // Its own: the instruction that sent it is carried out first, and its state has to be in memory.
+        if (!target->IsHere || LogicalProcessor.Current->Loaded == target)
         {
             Visits<TBackend>.Request(target, VisitRequest.Init);
+            if (target->IsHere)
+                target->Work |= EntryWork.Visitors;
             return;
         }
         Scheduler<TBackend>.Suspend(target, SuspendReason.Startup);

@@ -23,6 +23,8 @@ public unsafe struct LogicalProcessor
     public TimerEntry SliceTimer;
     /// <summary>Somebody who was woken by a signal waits for the end of its sender's grace (<see cref="Scheduler{TBackend}.GrantGrace"/>).</summary>
     public bool InGrace;
+    /// <summary>Something that is wanted of it can be done only when no virtual processor's state is in its registers.</summary>
+    public bool IsParkWanted;
     /// <summary>Deadline that the physical timer is set to.</summary>
     public ulong ArmedDeadline;
 

@@ -187,7 +187,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
                 vp->Work &= ~EntryWork.Visitors;
                 Visits<TBackend>.Receive(processor);
                 GiveAway(processor);
-                if (System.Threading.Volatile.Read(ref processor->Calls) != 0)
+                if (processor->IsParkWanted || System.Threading.Volatile.Read(ref processor->Calls) != 0)
                     return Unload(processor);
             }
             if ((vp->Work & EntryWork.Reschedule) != 0)

@@ -45,7 +45,8 @@ public static unsafe class Visits<TBackend> where TBackend : struct, IBackend
     public static void Receive(LogicalProcessor* processor)
     {
         processor->Acknowledgements.Give();
-        while (Volatile.Read(ref processor->Visitors) != 0)
+        processor->IsParkWanted = false;
+        while (!processor->IsParkWanted && Volatile.Read(ref processor->Visitors) != 0)
         {
             VirtualProcessor* vp = (VirtualProcessor*)Interlocked.Exchange(ref processor->Visitors, 0UL);
             while (vp != null)
@@ -64,6 +65,13 @@ public static unsafe class Visits<TBackend> where TBackend : struct, IBackend
     {
         if ((requests & VisitRequest.Arrival) != 0)
             Scheduler<TBackend>.Arrive(processor, vp);
+        if ((requests & VisitRequest.Init) != 0 && processor->Loaded == vp)
+        {
+            // What is in registers would be written over what a reset makes: first it has to be in memory.
+            processor->IsParkWanted = true;
+            Request(vp, requests & ~VisitRequest.Arrival);
+            return;
+        }
         if ((requests & VisitRequest.Init) != 0)
             Interrupts<TBackend>.Init(vp);
         if ((requests & VisitRequest.StartUp) != 0)
