@@ -124,8 +124,16 @@ public static unsafe class LogicalProcessors
 /// <summary>Tests choose who executes.</summary>
 public static unsafe class HostStack
 {
-    private static readonly LogicalProcessor* first = (LogicalProcessor*)System.Runtime.InteropServices.NativeMemory.AllocZeroed((nuint)sizeof(LogicalProcessor));
+    private static readonly LogicalProcessor* first = Create(0);
     [System.ThreadStatic] private static LogicalProcessor* current;
+
+    public static LogicalProcessor* Create(int index)
+    {
+        LogicalProcessor* processor = (LogicalProcessor*)System.Runtime.InteropServices.NativeMemory.AllocZeroed((nuint)sizeof(LogicalProcessor));
+        processor->Stats = (HvStatsPage*)System.Runtime.InteropServices.NativeMemory.AllocZeroed((nuint)sizeof(HvStatsPage));
+        processor->Index = index;
+        return processor;
+    }
 
     public static LogicalProcessor* Current { get => current == null ? first : current; set => current = value; }
 }

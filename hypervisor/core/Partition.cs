@@ -58,6 +58,8 @@ public unsafe struct Partition
     public ulong TscOffset;
     /// <summary>Guest TSC to reference time and back.</summary>
     public ReferenceTime Time;
+    /// <summary>Host TSC at which its time was frozen; 0: it goes on.</summary>
+    public ulong FrozenSince;
     /// <summary>Sequence number last published in the reference TSC page; never read back from the guest.</summary>
     public uint TscSequence;
 

@@ -9,6 +9,9 @@ public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
     /// <summary>A virtual processor's APIC timer or synthetic timers changed: its next deadline is found and armed.</summary>
     public static void Update(VirtualProcessor* vp) => Set(LogicalProcessor.Current, vp, DeadlineOf(vp));
 
+    /// <summary>Nothing of a virtual processor comes due, until <see cref="Update"/>.</summary>
+    public static void Stop(VirtualProcessor* vp) => Set(LogicalProcessor.Current, vp, ulong.MaxValue);
+
     private static ulong DeadlineOf(VirtualProcessor* vp)
     {
         ulong deadline = ulong.MaxValue;

@@ -47,9 +47,7 @@ core_interrupt_entries:
 %rep 256
     align 16
     %if vector = 2
-    cmp dword [stopping], 0     ; else an NMI says nothing about the core's own state: firmware and watchdogs send them, and no guest is meant
-    jne core_stop
-    iretq
+    jmp near on_nmi
     %elif vector = 8 || (vector >= 10 && vector <= 14) || vector = 17 || vector = 21 || vector = 29 || vector = 30
     %else
     push qword 0
@@ -58,6 +56,15 @@ core_interrupt_entries:
     jmp near interrupt_common
     %assign vector vector + 1
 %endrep
+%if $ - core_interrupt_entries > 256 * 16
+%error "an entry is longer than the 16 bytes that the gates are made for"
+%endif
+
+; From a processor that stops the machine; else it says nothing about the core's own state: firmware and watchdogs send them, and no guest is meant.
+on_nmi:
+    cmp dword [stopping], 0
+    jne core_stop
+    iretq
 
 ; Builds an InterruptFrame (core/processor/InterruptFrame.cs) and calls C#.
 ; xmm0-5 need no saving: with interrupts closed outside the interrupt window, and NMIs returned from at once (VMX does not close them), the

@@ -24,7 +24,8 @@ internal static unsafe class PropertyCalls<TBackend> where TBackend : struct, IB
             case HvPartitionPropertyCpuReserve: value = Math.Min(target->CpuReserve, SchedulerEntity.WholeProcessor); break;
             case HvPartitionPropertyApicFrequency: value = Clock.VirtualApicHz; break;
             case HvPartitionPropertyProcessorClockFrequency: value = Clock.TscHz; break;
-            case HvPartitionPropertyReferenceTime: value = Clock.ReferenceTime(target); break;
+            case HvPartitionPropertyReferenceTime: value = PartitionTime<TBackend>.Now(target); break;
+            case HvPartitionPropertyTimeFreeze: value = target->FrozenSince != 0 ? 1UL : 0; break;
             case HvPartitionPropertyGuestOsId: value = target->GuestOsId; break;
             default: return HvStatus.HV_STATUS_UNKNOWN_PROPERTY;
         }
@@ -72,6 +73,10 @@ internal static unsafe class PropertyCalls<TBackend> where TBackend : struct, IB
                     return HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
                 SetSuspended(target, value == 1);
                 return HvStatus.HV_STATUS_SUCCESS;
+            case HvPartitionPropertyTimeFreeze:
+                if (value > 1)
+                    return HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
+                return PartitionTime<TBackend>.TrySetFrozen(target, value == 1) ? HvStatus.HV_STATUS_SUCCESS : HvStatus.HV_STATUS_INVALID_PARTITION_STATE;
             default: return HvStatus.HV_STATUS_UNKNOWN_PROPERTY;
         }
     }

@@ -85,6 +85,8 @@ internal static unsafe class VmLifecycle
     {
         if (vm->State != VmState.Running) { VmLog.Line(vm, "is not running"u8); return; }
         if (!VmResources.TrySetSuspended(vm->Machine, true)) return;
+        // Its clocks stand still meanwhile: what it measures is its own time. Its real-time clock is asked for, or comes by time synchronisation.
+        PartitionCalls.SetProperty(&vm->Machine->Account, HvPartitionPropertyCode.HvPartitionPropertyTimeFreeze, 1);
         vm->State = VmState.Paused;
         VmIntegration.Suspended(vm);
         VmLog.Line(vm, "paused"u8);
@@ -93,6 +95,7 @@ internal static unsafe class VmLifecycle
     public static void Resume(Vm* vm)
     {
         if (vm->State != VmState.Paused) { VmLog.Line(vm, "is not paused"u8); return; }
+        PartitionCalls.SetProperty(&vm->Machine->Account, HvPartitionPropertyCode.HvPartitionPropertyTimeFreeze, 0);
         if (!VmResources.TrySetSuspended(vm->Machine, false)) return;
         vm->State = VmState.Running;
         VmIntegration.Resumed(vm);
