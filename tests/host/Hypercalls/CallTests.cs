@@ -420,6 +420,37 @@ public sealed unsafe partial class CallTests(TestMachine machine)
     }
 
     [Fact]
+    public void FrozenTimeStandsStillAndGoesOnFromThere()
+    {
+        Partition* child = Guest(out VirtualProcessor* vp);
+        Assert.True(Set(child, 0, (HvRegisterExplicitSuspend, 0)).IsSuccess);
+        Assert.True(Freeze(1) == HvStatus.HV_STATUS_INVALID_PARTITION_STATE);
+        Assert.True(Set(child, 0, (HvRegisterExplicitSuspend, 1)).IsSuccess);
+        Assert.True(Set(child, 0, (HvRegisterStimer0Config, 0x1000 | 0x55 << 4)).IsSuccess);
+        Assert.True(Set(child, 0, (HvRegisterStimer0Count, Time() + 1_000_000), (HvRegisterStimer0Config, 0x1000 | 0x55 << 4 | 1)).IsSuccess);
+        Assert.True(vp->Timer.IsArmed);
+        Assert.True(Freeze(1).IsSuccess);
+        ulong frozen = Time();
+        ulong guestTsc = child->FrozenSince + vp->TscOffset;
+        Assert.False(vp->Timer.IsArmed);
+        Lamina.X64.Instructions.Tsc += 10_000_000_000;
+        Assert.Equal(frozen, Time());
+        Assert.True(Freeze(1).IsSuccess);
+        Assert.Equal(frozen, Time());
+        Assert.True(Freeze(0).IsSuccess);
+        Assert.InRange(Time(), frozen, frozen + 100);
+        Assert.InRange(Lamina.X64.Instructions.RdTsc() + vp->TscOffset, guestTsc, guestTsc + 100_000);
+        Assert.Equal(vp->TscOffset, FakeBackend.State(vp)->TscOffset);
+        Assert.True(vp->Timer.IsArmed);
+        Assert.True(Freeze(2) == HvStatus.HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE);
+        machine.Destroy(child);
+
+        HvStatus Freeze(ulong value) => machine.Call(HvCallSetPartitionProperty,
+            new HvInputSetPartitionProperty { PartitionId = new(child->Id), PropertyCode = HvPartitionPropertyCode.HvPartitionPropertyTimeFreeze, PropertyValue = value });
+        ulong Time() => PartitionTime<FakeBackend>.Now(child);
+    }
+
+    [Fact]
     public void PropertiesHaveTheirRanges()
     {
         Partition* child = Guest(out VirtualProcessor* vp);

@@ -7,6 +7,7 @@ using Lamina.Drivers.Bus;
 using Lamina.Drivers.Storage.Registry;
 using Lamina.Drivers.Storage.Store;
 using Lamina.Root.Hypercalls;
+using Lamina.Root.Worker;
 using Lamina.Tests.Host.Worker;
 
 namespace Lamina.Root.Kernel
@@ -112,6 +113,19 @@ namespace Lamina.Root.Kernel
     public static class RootCounters
     {
         public static bool TryAdd(ref VpStats stats) => true;
+    }
+
+    /// <summary>Two processors: one that is busy all the time, and one that sleeps half of it.</summary>
+    public static class ProcessorCounters
+    {
+        public const uint Maximum = 64;
+
+        public static bool TryRead(uint index, out ProcessorReading reading)
+        {
+            ulong now = ReferenceClock.Now;
+            reading = new() { Time = now, Run = index == 0 ? now : now / 2, Switches = 3, Halts = 4, Interrupts = 5 };
+            return index < 2;
+        }
     }
 
     public static class WallClock

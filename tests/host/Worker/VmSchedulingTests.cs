@@ -91,8 +91,9 @@ public sealed unsafe class VmSchedulingTests : IDisposable
         Assert.Equal("tiny                    0   0.0 %     0.0 %     0            300      50 %    20 %", lines[1]);
         Assert.Equal("tiny                    1   0.0 %     0.0 %     0            300      50 %    20 %", lines[2]);
         Assert.StartsWith("(root)                  0 ", lines[3]);
-        Assert.StartsWith("processor 0 over 4000 ms: guests 0.0 %, root ", lines[4]);
-        Assert.Equal(5, lines.Count);
+        Assert.Equal("processor 0 over 4000 ms: busy 100.0 %, idle 0.0 %, 0 switches, 0 halts, 0 interrupts", lines[4]);
+        Assert.Equal("processor 1 over 4000 ms: busy 50.0 %, idle 50.0 %, 0 switches, 0 halts, 0 interrupts", lines[5]);
+        Assert.Equal(6, lines.Count);
     }
 
     [Fact]

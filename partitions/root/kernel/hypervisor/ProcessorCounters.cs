@@ -5,21 +5,6 @@ using Lamina.Root.Worker;
 
 namespace Lamina.Root.Kernel;
 
-/// <summary>What a logical processor did, as of a moment. Times in 100 ns.</summary>
-public struct ProcessorReading
-{
-    public ulong Time, Run, Switches, Halts, Interrupts;
-
-    public readonly ProcessorReading Since(in ProcessorReading earlier) => new()
-    {
-        Time = Time - earlier.Time,
-        Run = Run - earlier.Run,
-        Switches = Switches - earlier.Switches,
-        Halts = Halts - earlier.Halts,
-        Interrupts = Interrupts - earlier.Interrupts,
-    };
-}
-
 public static unsafe class ProcessorCounters
 {
     public const uint Maximum = 64;
