@@ -12,7 +12,7 @@ namespace Lamina.Hypervisor.Core;
 public static unsafe class CoreEntry
 {
     private const ulong TablePages = 512, ContiguousPages = 64;
-    private const ulong Cr0Wp = 1 << 16, Cr4Pge = 1 << 7, Cr4Osfxsr = 1 << 9, Cr4Osxmmexcpt = 1 << 10, Cr4Osxsave = 1 << 18, Cr4Smep = 1 << 20, Cr4Smap = 1 << 21;
+    private const ulong Cr0Wp = 1 << 16, Cr4Mce = 1 << 6, Cr4Pge = 1 << 7, Cr4Osfxsr = 1 << 9, Cr4Osxmmexcpt = 1 << 10, Cr4Osxsave = 1 << 18, Cr4Smep = 1 << 20, Cr4Smap = 1 << 21;
     private const ulong EferNxe = 1 << 11;
     private const uint IA32_EFER = 0xC0000080;
 
@@ -47,7 +47,7 @@ public static unsafe class CoreEntry
 
     internal static void EnableProcessorFeatures()
     {
-        ulong cr4 = Instructions.ReadCr4() | Cr4Pge | Cr4Osfxsr | Cr4Osxmmexcpt;
+        ulong cr4 = Instructions.ReadCr4() | Cr4Mce | Cr4Pge | Cr4Osfxsr | Cr4Osxmmexcpt;
         uint leaf7 = Preflight.ReadLeaf(7, 1);
         if (Preflight.HasLeafBit(1, 2, 1 << 26)) cr4 |= Cr4Osxsave;
         // The core touches no user page and runs none: both may be on all the time.

@@ -31,7 +31,7 @@ public static unsafe class CrossCalls<TBackend> where TBackend : struct, IBacken
             LogicalProcessor* processor = (LogicalProcessor*)Volatile.Read(ref vp->Processor);
             if (processor->IsCurrent)
             {
-                if (function(vp, argument))
+                if (vp->IsHere && function(vp, argument))
                     return;
                 Visits<TBackend>.Receive(processor);
             }
@@ -73,7 +73,7 @@ public static unsafe class CrossCalls<TBackend> where TBackend : struct, IBacken
         while (call != null)
         {
             CrossCall* next = (CrossCall*)call->Next;
-            call->Result = (call->Subject == null || call->Subject->Processor == (ulong)processor) && call->Function(call->Subject, call->Argument);
+            call->Result = (call->Subject == null || call->Subject->IsHere) && call->Function(call->Subject, call->Argument);
             // The caller's stack: gone with this.
             Volatile.Write(ref call->IsDone, 1u);
             call = next;

@@ -34,6 +34,7 @@ public unsafe struct LogicalProcessor
     /// <summary>What the backend keeps for the processor.</summary>
     public BackendProcessor Backend;
     public HostTables Tables;
+    public ProcessorMeeting Meeting;
     /// <summary>Its counters, a page of the core's own that the root may look at (<see cref="ProcessorStats{TBackend}"/>).</summary>
     public HvStatsPage* Stats;
     public bool IsStatsMapped;
@@ -44,7 +45,7 @@ public unsafe struct LogicalProcessor
 
     // ---- What others see and ask ----
 
-    /// <summary>Not 0: it may be executing this virtual processor's instructions, or its exit. Null while it looks at what others want.</summary>
+    /// <summary>VirtualProcessor* whose instructions or exit it may be executing; 0 while it is parked.</summary>
     public ulong Entered;
     /// <summary>Virtual processors of its own that others want something of: the first of a list, VirtualProcessor*.</summary>
     public ulong Visitors;
@@ -115,6 +116,7 @@ public static unsafe class LogicalProcessors
     /// <summary>The processor is ready to be asked.</summary>
     public static void Add(LogicalProcessor* processor)
     {
+        processor->Index = Counter.Count;
         Storage.Table.Entries[processor->Index] = (ulong)processor;
         Volatile.Write(ref Counter.Count, processor->Index + 1);
     }

@@ -67,8 +67,12 @@ public static unsafe class Overlays<TBackend> where TBackend : struct, IBackend
         if (value.Enable && !GuestPages<TBackend>.TryGetPointer(partition, value.HypercallGpfn << 12, true, out _))
             return false;
         Hide(partition, &partition->HypercallOverlay);
-        if (value.Enable)
-            WriteHypercallPage(Show(partition, &partition->HypercallOverlay, value.HypercallGpfn));
+        byte* shown = value.Enable ? Show(partition, &partition->HypercallOverlay, value.HypercallGpfn) : null;
+        // The page may have left the partition's map since.
+        if (value.Enable && shown == null)
+            return false;
+        if (shown != null)
+            WriteHypercallPage(shown);
         partition->HypercallMsr = value.Value;
         return true;
     }
@@ -127,6 +131,9 @@ public static unsafe class Overlays<TBackend> where TBackend : struct, IBackend
     public static void MoveMessagePage(VirtualProcessor* vp)
     {
         SimpMsr register = vp->Synic.MessagePageRegister;
+        vp->SynicLock.Acquire(LockRank.Synic);
+        vp->Synic.SetMessagePage(null);
+        vp->SynicLock.Release(LockRank.Synic);
         Hide(vp->Partition, &vp->MessageOverlay);
         if (register.Enable)
             Show(vp->Partition, &vp->MessageOverlay, register.BaseSimpGpfn);
@@ -137,6 +144,9 @@ public static unsafe class Overlays<TBackend> where TBackend : struct, IBackend
     public static void MoveEventPage(VirtualProcessor* vp)
     {
         SiefpMsr register = vp->Synic.EventPageRegister;
+        vp->SynicLock.Acquire(LockRank.Synic);
+        vp->Synic.SetEventPage(null);
+        vp->SynicLock.Release(LockRank.Synic);
         Hide(vp->Partition, &vp->EventOverlay);
         if (register.Enable)
             Show(vp->Partition, &vp->EventOverlay, register.BaseSiefpGpfn);
@@ -146,13 +156,12 @@ public static unsafe class Overlays<TBackend> where TBackend : struct, IBackend
     /// <summary>Finds a virtual processor's SynIC pages anew.</summary>
     public static void ResolveSynic(VirtualProcessor* vp)
     {
+        // Looked up under the lock: of two who do, the later has the later answer.
+        vp->SynicLock.Acquire(LockRank.Synic);
         SimpMsr messages = vp->Synic.MessagePageRegister;
         SiefpMsr events = vp->Synic.EventPageRegister;
-        byte* messagePage = messages.Enable && GuestPages<TBackend>.TryGetPointer(vp->Partition, messages.BaseSimpGpfn << 12, true, out byte* page) ? page : null;
-        byte* eventPage = events.Enable && GuestPages<TBackend>.TryGetPointer(vp->Partition, events.BaseSiefpGpfn << 12, true, out page) ? page : null;
-        vp->SynicLock.Acquire(LockRank.Synic);
-        vp->Synic.SetMessagePage(messagePage);
-        vp->Synic.SetEventPage(eventPage);
+        vp->Synic.SetMessagePage(messages.Enable && GuestPages<TBackend>.TryGetPointer(vp->Partition, messages.BaseSimpGpfn << 12, true, out byte* page) ? page : null);
+        vp->Synic.SetEventPage(events.Enable && GuestPages<TBackend>.TryGetPointer(vp->Partition, events.BaseSiefpGpfn << 12, true, out page) ? page : null);
         vp->SynicLock.Release(LockRank.Synic);
     }
 

@@ -71,9 +71,11 @@ public static class DefaultPrivileges
         | PartitionPrivileges.AccessMemoryPool | PartitionPrivileges.CreatePort | PartitionPrivileges.ConnectPort
         | PartitionPrivileges.CpuManagement | PartitionPrivileges.AccessVpRegisters | PartitionPrivileges.AccessStats;
 
-    /// <summary>What a parent may give to a child: nothing that reaches beyond the child itself, since intercepts of grandchildren would have nobody to go to.</summary>
-    public static PartitionPrivileges ChildMaximum => Child | PartitionPrivileges.AccessPartitionId | PartitionPrivileges.AccessVpRegisters
-        | PartitionPrivileges.CreatePort | PartitionPrivileges.ConnectPort;
+    /// <summary>
+    /// What a parent may give to a child: nothing that reaches beyond the child itself, since intercepts of grandchildren would have nobody to go to; and
+    /// none of the calls that change a partition's account and ports, or wait for another processor, which only the root makes (docs/decisions/0013).
+    /// </summary>
+    public static PartitionPrivileges ChildMaximum => Child | PartitionPrivileges.AccessPartitionId;
 }
 
 /// <summary>The state machine. Callers have checked who asks.</summary>
@@ -144,6 +146,7 @@ public static unsafe class PartitionLifecycle<TBackend> where TBackend : struct,
         if (!Partitions.TryFind(partition->ParentId, out Partition* parent))
             return HvStatus.HV_STATUS_INVALID_PARTITION_STATE;
         Partitions.Forget(partition);
+        Quiescence.LeaveAll();
         parent->Account.Add(partition->SelfPhysical);
         return HvStatus.HV_STATUS_SUCCESS;
     }

@@ -112,7 +112,10 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         if (processor->Timers.Disarm(&vp->Timer) | processor->Timers.Disarm(&vp->CapTimer))
             Timers<TBackend>.Program(processor);
         if (processor->Running == vp)
+        {
             processor->Running = null;
+            processor->InGrace = false;
+        }
         if (processor->Loaded == vp)
             processor->Loaded = null;
         Publish(processor);
@@ -178,7 +181,6 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
         Ranks.RequireNone();
-        System.Threading.Volatile.Write(ref processor->Entered, 0UL);
         processor->InRegisters = processor->Loaded;
         while (true)
         {
@@ -242,6 +244,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         if (processor->Loaded != null)
             TBackend.Leave(processor->Loaded);
         processor->Loaded = null;
+        System.Threading.Volatile.Write(ref processor->Entered, 0UL);
         return null;
     }
 
@@ -294,6 +297,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         }
         VirtualProcessor* chosen = (VirtualProcessor*)next->Owner;
         processor->Running = chosen;
+        System.Threading.Volatile.Write(ref processor->Entered, (ulong)chosen);
         if (chosen != processor->InRegisters)
             processor->Count(HvStatsLpCounters.LpContextSwitches);
         chosen->DispatchTsc = now;
@@ -348,9 +352,13 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
     /// <summary>Tells the others how much waits here.</summary>
     private static void Publish(LogicalProcessor* processor)
     {
+        if (LogicalProcessors.IsSingle)
+            return;
         ref ProcessorLoad load = ref LogicalProcessors.LoadOf(processor);
         load.Waiting = processor->Queue.Count;
         load.IsIdle = processor->Running == null && processor->Queue.Count == 0;
+        // Before the others' are looked at: of one who goes to sleep and one who has somebody waiting, one sees the other.
+        System.Threading.Interlocked.MemoryBarrier();
     }
 
     /// <summary>Whether somebody who waits here would be better off elsewhere.</summary>
@@ -377,7 +385,9 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
             if (LogicalProcessors.LoadOf(seeker).IsIdle)
                 TryGive(processor, seeker);
         }
-        while (IsUneven(processor) && TryGive(processor, LogicalProcessors.At(Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index)))) { }
+        int to;
+        while (processor->Queue.Count != 0 && (to = Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index)) != processor->Index
+            && TryGive(processor, LogicalProcessors.At(to))) { }
     }
 
     /// <summary>False: nobody who waits can be given. With nobody running here the first who waits is about to; one whose state is in registers cannot leave.</summary>
@@ -406,8 +416,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         ref ProcessorLoad load = ref LogicalProcessors.LoadOf(to);
         load.IsIdle = false;
         load.Waiting++;
-        System.Threading.Volatile.Write(ref vp->Processor, (ulong)to);
-        Visits<TBackend>.Request(vp, VisitRequest.Arrival);
+        Visits<TBackend>.Send(vp, to);
     }
 
     /// <summary>Somebody who was handed over is here.</summary>

@@ -1,6 +1,7 @@
 // A virtual processor: what the core keeps of it, whatever the vendor. One page, taken from its partition's account.
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Threading;
 using Lamina.Abi;
 using Lamina.Hypervisor.Apic;
 using Lamina.Hypervisor.Synic;
@@ -140,7 +141,12 @@ public unsafe struct VirtualProcessor
     /// <summary>Guards <see cref="Synic"/> and what waits in it; the root's also all notices of EOIs.</summary>
     public SpinLock SynicLock;
 
-    public readonly bool IsHere { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => Processor == (ulong)LogicalProcessor.Current; }
+    /// <summary>Whether it is the executing processor's, and has arrived.</summary>
+    public readonly bool IsHere
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Processor == (ulong)LogicalProcessor.Current && (Volatile.Read(in Requests) & VisitRequest.Arrival) == 0;
+    }
 
     public readonly bool IsRunnable => SuspendReasons == 0;
 

@@ -48,7 +48,7 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
             return status;
         }
         Initialize(created);
-        partition->Vps[index] = (ulong)created;
+        System.Threading.Volatile.Write(ref partition->Vps[index], (ulong)created);
         partition->VpCount++;
         vp = created;
         return HvStatus.HV_STATUS_SUCCESS;

@@ -37,28 +37,37 @@ public static unsafe class Visits<TBackend> where TBackend : struct, IBackend
         do
             vp->NextVisitor = first = Volatile.Read(ref processor->Visitors);
         while (Interlocked.CompareExchange(ref processor->Visitors, (ulong)vp, first) != first);
-        if (!processor->IsCurrent)
-            PhysicalApic.Kick(processor);
+        // Itself, too: it may have looked already.
+        PhysicalApic.Kick(processor);
     }
 
-    /// <summary>Carries out what is wanted of all that are in the list.</summary>
+    /// <summary>Carries out what is wanted of all that are in the list now. Who comes meanwhile interrupts, and is for the next time: a storm of them ends nothing else.</summary>
     public static void Receive(LogicalProcessor* processor)
     {
         processor->Acknowledgements.Give();
         processor->IsParkWanted = false;
-        while (!processor->IsParkWanted && Volatile.Read(ref processor->Visitors) != 0)
+        if (Volatile.Read(ref processor->Visitors) == 0)
+            return;
+        VirtualProcessor* vp = (VirtualProcessor*)Interlocked.Exchange(ref processor->Visitors, 0UL);
+        while (vp != null)
         {
-            VirtualProcessor* vp = (VirtualProcessor*)Interlocked.Exchange(ref processor->Visitors, 0UL);
-            while (vp != null)
-            {
-                VirtualProcessor* next = (VirtualProcessor*)vp->NextVisitor;
-                if (vp->Processor != (ulong)processor)
-                    Push(vp);
-                else
-                    Receive(processor, vp, Interlocked.Exchange(ref vp->Requests, 0u));
-                vp = next;
-            }
+            VirtualProcessor* next = (VirtualProcessor*)vp->NextVisitor;
+            if (vp->Processor != (ulong)processor)
+                Push(vp);
+            else
+                Receive(processor, vp, Interlocked.Exchange(ref vp->Requests, 0u));
+            vp = next;
         }
+    }
+
+    /// <summary>Gives a virtual processor to another processor, to arrive there. Until then it is nobody's.</summary>
+    public static void Send(VirtualProcessor* vp, LogicalProcessor* to)
+    {
+        // In this order: whoever sees it there sees that it has not arrived.
+        bool isFirst = Interlocked.Or(ref vp->Requests, VisitRequest.Arrival) == 0;
+        Volatile.Write(ref vp->Processor, (ulong)to);
+        if (isFirst)
+            Push(vp);
     }
 
     private static void Receive(LogicalProcessor* processor, VirtualProcessor* vp, uint requests)

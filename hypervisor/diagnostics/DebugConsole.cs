@@ -1,5 +1,6 @@
 // The core's own output: COM1 and the framebuffer while it has the machine, and for a panic. The root takes both over when it starts.
 using System;
+using Lamina.Hypervisor.Core;
 using Lamina.Text;
 using Lamina.X64;
 
@@ -45,6 +46,17 @@ public static unsafe class DebugConsole
     {
         Write(text);
         Write("\n"u8);
+    }
+
+    private static class Storage { internal static SpinLock Lock; }
+
+    /// <summary>A line that begins on a line of its own, whoever else writes; not for a panic, which may hold the lock itself.</summary>
+    public static void LineAlone(ReadOnlySpan<byte> text)
+    {
+        Storage.Lock.Acquire(LockRank.Console);
+        Line(default);
+        Line(text);
+        Storage.Lock.Release(LockRank.Console);
     }
 
     private static void WriteByte(byte value)

@@ -10,7 +10,7 @@ namespace Lamina.Hypervisor.Diagnostics;
 
 public static unsafe class Panic
 {
-    [RuntimeImport("*", "core_stop"), MethodImpl(MethodImplOptions.InternalCall)] private static extern void StopProcessor();
+    [RuntimeImport("*", "core_stop"), MethodImpl(MethodImplOptions.InternalCall)] internal static extern void StopProcessor();
 
     /// <summary>Not 0: nobody stops the machine yet.</summary>
     [RuntimeImport("*", "core_claim_stop"), MethodImpl(MethodImplOptions.InternalCall)] private static extern uint TryClaim();

@@ -43,7 +43,7 @@ public static unsafe class ScreenText
             return;
         for (int i = 0; i < text.Length; i++)
         {
-            if (text[i] == (byte)'\n' || column == columns)
+            if (text[i] == (byte)'\n' || column >= columns)
                 NextLine();
             if (text[i] != (byte)'\n')
                 Draw(text[i]);

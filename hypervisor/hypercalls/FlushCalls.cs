@@ -60,6 +60,9 @@ internal static unsafe class FlushCalls<TBackend> where TBackend : struct, IBack
                 executing |= VirtualProcessors<TBackend>.RequestFlush(vp);
         }
         Quiescence.Await(executing);
+        // Who waited has acknowledged others meanwhile, and has to look at what they want before it runs on.
+        if (System.Threading.Volatile.Read(ref call->Caller->FlushRequested) != 0)
+            call->Caller->Work |= EntryWork.Visitors;
         return HvStatus.HV_STATUS_SUCCESS;
     }
 

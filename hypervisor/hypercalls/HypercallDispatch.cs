@@ -140,11 +140,13 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
     {
         if (vp->ParameterPage != null && vp->ParameterGpa == gpa && vp->ParameterGeneration == vp->Partition->SecondStageGeneration)
             return vp->ParameterPage;
+        // As of before: what leaves the map meanwhile makes the finding void.
+        uint generation = System.Threading.Volatile.Read(ref vp->Partition->SecondStageGeneration);
         if (!GuestPages<TBackend>.TryGetPointer(vp->Partition, gpa, false, out byte* page))
             return null;
         vp->ParameterGpa = gpa;
         vp->ParameterPage = page;
-        vp->ParameterGeneration = vp->Partition->SecondStageGeneration;
+        vp->ParameterGeneration = generation;
         return page;
     }
 

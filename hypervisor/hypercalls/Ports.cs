@@ -64,6 +64,7 @@ public static unsafe class Ports
         PortEntry* entry;
         while ((entry = owner->Ports.Any()) != null)
             Delete(owner, entry);
+        Quiescence.LeaveAll();
         owner->Ports.ReturnPages(ref owner->Account);
     }
 }

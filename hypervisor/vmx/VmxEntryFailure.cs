@@ -57,8 +57,7 @@ public readonly unsafe partial struct VmxBackend
     // COM1 is the root's by now, and perhaps in the midst of a line.
     private static void Say(ReadOnlySpan<byte> line)
     {
-        DebugConsole.Line(default);
-        DebugConsole.Line(line);
+        DebugConsole.LineAlone(line);
     }
 
     // The guest has not run: an event that was to be injected is still to be, an interrupt still requested, and the VMCS not launched.

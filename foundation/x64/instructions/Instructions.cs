@@ -55,6 +55,8 @@ public static unsafe class Instructions
     [RuntimeImport("*", "x64_hlt"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void Hlt();
     /// <summary>Enables interrupts and halts with no gap between; returns after an interrupt was handled.</summary>
     [RuntimeImport("*", "x64_sti_hlt"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void StiHlt();
+    /// <summary>MFENCE and LFENCE: what was stored before is seen by all before anything that follows happens.</summary>
+    [RuntimeImport("*", "x64_fence"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void Fence();
     [RuntimeImport("*", "x64_pause"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void Pause();
     [RuntimeImport("*", "x64_int3"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void Int3();
     [RuntimeImport("*", "x64_read_flags"), MethodImpl(MethodImplOptions.InternalCall)] public static extern ulong ReadFlags();

@@ -191,6 +191,10 @@ stub sti_hlt
     sti
     hlt
     ret
+stub fence
+    mfence
+    lfence
+    ret
 stub pause
     pause
     ret

@@ -84,13 +84,16 @@ public static unsafe class PhysicalApic
             Mmio.Write32(page + ApicRegisters.InterruptCommandLow, IcrSelf | KickVector);
     }
 
+    /// <summary>Whether interrupt commands can name a processor: an xAPIC's have eight bits for it.</summary>
+    public static bool CanReach(uint apicId) => x2Apic || apicId < 0xFF;
+
     /// <summary>An interrupt command to one processor.</summary>
     public static void Send(uint apicId, uint command)
     {
         if (x2Apic)
         {
-            // Stores before it must be seen by whoever takes the interrupt; this write alone does not wait for them. SDM 3A, "Accessing x2APIC".
-            System.Threading.Interlocked.MemoryBarrier();
+            // Stores before it must be seen by whoever takes the interrupt; this write alone does not wait for them. SDM 3A, "MSR Access in x2APIC Mode".
+            Instructions.Fence();
             Instructions.WrMsr(Msr.IA32_X2APIC_ICR, (ulong)apicId << 32 | command);
             return;
         }

@@ -10,6 +10,17 @@ using Lamina.X64.Paging;
 
 namespace Lamina.Hypervisor.Core;
 
+/// <summary>Where a processor that starts and the one that started it agree, in the area of the first.</summary>
+public struct ProcessorMeeting
+{
+    public const ulong Started = 1, Compare = 2, Compared = 3, GoOn = 4, Refused = 5;
+
+    /// <summary>How far they are.</summary>
+    public ulong Phase;
+    /// <summary>The latest reading of the counter, by how much the next was behind it at most, and how often they read.</summary>
+    public ulong LastCounter, Behind, Turn;
+}
+
 /// <summary>A processor that does not answer, or whose counter disagrees with the others', is left off and named.</summary>
 public static unsafe class ProcessorStart
 {
@@ -20,15 +31,10 @@ public static unsafe class ProcessorStart
     private const ulong InitMicroseconds = 10_000, StartupMicroseconds = 200, AnswerMicroseconds = 2_000_000;
     private const uint IcrInit = 5 << 8 | 1 << 14, IcrStartup = 6 << 8 | 1 << 14;
     private const int CounterRounds = 2000;
+    private const uint NobodyInXApic = 0xFF, NobodyInX2Apic = 0xFFFFFFFF;
 
     [RuntimeImport("*", "core_trampoline_address"), MethodImpl(MethodImplOptions.InternalCall)] private static extern ulong TrampolineAddress();
     [RuntimeImport("*", "core_processor_entry_address"), MethodImpl(MethodImplOptions.InternalCall)] private static extern ulong EntryAddress();
-
-    // Written by the processor that starts, read by the one that waits, and the other way round: behind a pointer, or the compiler folds them.
-    private struct Exchange { public ulong Phase, LastCounter, Behind, Turn; }
-    private static class Storage { internal static Exchange Exchange; }
-
-    private const ulong Started = 1, Compare = 2, Compared = 3, GoOn = 4;
 
     public static void StartAll(BootHandover* handover)
     {
@@ -39,17 +45,23 @@ public static unsafe class ProcessorStart
             return;
         }
         byte* page = (byte*)CoreAddressSpace.MapDevice(handover->TrampolinePhysical, 0x1000, MemoryType.WriteBack);
+        // An area is used once: one that does not answer may still come to life in its own.
+        int area = 0;
         for (int i = 0; AcpiTables.TryGetProcessor(i, out uint apicId); i++)
         {
-            if (apicId == LogicalProcessor.Current->ApicId)
+            if (apicId == LogicalProcessor.Current->ApicId || apicId is NobodyInXApic or NobodyInX2Apic || IsListedBefore(i, apicId))
                 continue;
-            if (LogicalProcessors.Count == LogicalProcessors.Maximum || !CoreAddressSpace.TryCreateArea(LogicalProcessors.Count, out LogicalProcessor* processor, out ulong stack))
+            if (!PhysicalApic.CanReach(apicId))
+            {
+                Report(apicId, ": its number needs an x2APIC"u8, 0);
+                continue;
+            }
+            if (++area == LogicalProcessors.Maximum || !CoreAddressSpace.TryCreateArea(area, out LogicalProcessor* processor, out ulong stack))
             {
                 Report(apicId, ": no memory, or no number, for it"u8, 0);
                 return;
             }
             *processor = default;
-            processor->Index = LogicalProcessors.Count;
             processor->ApicId = apicId;
             Fill(page, handover->TrampolinePhysical, lowTable, stack);
             Start(processor, (byte)(handover->TrampolinePhysical >> 12));
@@ -58,6 +70,14 @@ public static unsafe class ProcessorStart
         TextWriter line = new(buffer, 64);
         line.Text("hypervisor: "u8).Decimal((ulong)LogicalProcessors.Count).Text(LogicalProcessors.Count == 1 ? " processor"u8 : " processors"u8);
         DebugConsole.Line(line.Written);
+    }
+
+    /// <summary>Firmware may list a processor twice, as a local APIC and as a local x2APIC.</summary>
+    private static bool IsListedBefore(int index, uint apicId)
+    {
+        for (int i = 0; i < index && AcpiTables.TryGetProcessor(i, out uint other); i++)
+            if (other == apicId) return true;
+        return false;
     }
 
     /// <summary>The first 2 MiB of memory where they are, for the few instructions between two halves.</summary>
@@ -88,74 +108,77 @@ public static unsafe class ProcessorStart
 
     private static void Start(LogicalProcessor* processor, byte vector)
     {
-        fixed (Exchange* exchange = &Storage.Exchange)
-        {
-            *exchange = default;
-            PhysicalApic.Send(processor->ApicId, IcrInit);
-            Delay(InitMicroseconds);
+        ProcessorMeeting* meeting = &processor->Meeting;
+        PhysicalApic.Send(processor->ApicId, IcrInit);
+        Delay(InitMicroseconds);
+        PhysicalApic.Send(processor->ApicId, IcrStartup | vector);
+        if (!TryAwait(meeting, ProcessorMeeting.Started, StartupMicroseconds))
             PhysicalApic.Send(processor->ApicId, IcrStartup | vector);
-            if (!TryAwait(exchange, Started, StartupMicroseconds))
-                PhysicalApic.Send(processor->ApicId, IcrStartup | vector);
-            if (!TryAwait(exchange, Started, AnswerMicroseconds))
-            {
-                Report(processor->ApicId, " does not answer"u8, 0);
-                return;
-            }
-            Volatile.Write(ref exchange->Phase, Compare);
-            CompareCounters(exchange, 0);
-            if (!TryAwait(exchange, Compared, AnswerMicroseconds) || exchange->Behind != 0)
-            {
-                Report(processor->ApicId, ": its TSC is behind by "u8, exchange->Behind);
-                return;
-            }
-            LogicalProcessors.Add(processor);
-            Volatile.Write(ref exchange->Phase, GoOn);
+        if (!TryAwait(meeting, ProcessorMeeting.Started, AnswerMicroseconds))
+        {
+            Volatile.Write(ref meeting->Phase, ProcessorMeeting.Refused);
+            Report(processor->ApicId, " does not answer"u8, 0);
+            return;
         }
+        Volatile.Write(ref meeting->Phase, ProcessorMeeting.Compare);
+        CompareCounters(meeting, 0);
+        if (!TryAwait(meeting, ProcessorMeeting.Compared, AnswerMicroseconds) || meeting->Behind != 0)
+        {
+            Volatile.Write(ref meeting->Phase, ProcessorMeeting.Refused);
+            Report(processor->ApicId, ": its TSC is behind by "u8, meeting->Behind);
+            return;
+        }
+        LogicalProcessors.Add(processor);
+        Volatile.Write(ref meeting->Phase, ProcessorMeeting.GoOn);
     }
 
-    /// <summary>The other side: this processor has come up and is set up as far as its backend. Returns when it may take part.</summary>
+    /// <summary>The other side: this processor has come up and is set up as far as its backend. Returns when it may take part, which may be never.</summary>
     public static void Join()
     {
-        fixed (Exchange* exchange = &Storage.Exchange)
-        {
-            Volatile.Write(ref exchange->Phase, Started);
-            Await(exchange, Compare);
-            CompareCounters(exchange, 1);
-            Volatile.Write(ref exchange->Phase, Compared);
-            Await(exchange, GoOn);
-        }
+        ProcessorMeeting* meeting = &LogicalProcessor.Current->Meeting;
+        if (Interlocked.CompareExchange(ref meeting->Phase, ProcessorMeeting.Started, 0) != 0)
+            Panic.StopProcessor();
+        Await(meeting, ProcessorMeeting.Compare);
+        CompareCounters(meeting, 1);
+        if (Interlocked.CompareExchange(ref meeting->Phase, ProcessorMeeting.Compared, ProcessorMeeting.Compare) != ProcessorMeeting.Compare)
+            Panic.StopProcessor();
+        Await(meeting, ProcessorMeeting.GoOn);
     }
 
     /// <summary>Both processors read their counters in turns: each value must be later than the other's before.</summary>
-    private static void CompareCounters(Exchange* exchange, ulong side)
+    private static void CompareCounters(ProcessorMeeting* meeting, ulong side)
     {
         for (int round = 0; round < CounterRounds; round++)
         {
-            for (uint waits = 0; Volatile.Read(ref exchange->Turn) % 2 != side; waits++)
+            for (uint waits = 0; Volatile.Read(ref meeting->Turn) % 2 != side; waits++)
             {
                 if (waits > 100_000_000)
                     return;
                 Instructions.Pause();
             }
-            ulong counter = Instructions.RdTscOrdered(), last = exchange->LastCounter;
+            ulong counter = Instructions.RdTscOrdered(), last = meeting->LastCounter;
             if (counter < last)
-                exchange->Behind = System.Math.Max(exchange->Behind, last - counter);
+                meeting->Behind = System.Math.Max(meeting->Behind, last - counter);
             else
-                exchange->LastCounter = counter;
-            Volatile.Write(ref exchange->Turn, exchange->Turn + 1);
+                meeting->LastCounter = counter;
+            Volatile.Write(ref meeting->Turn, meeting->Turn + 1);
         }
     }
 
-    private static void Await(Exchange* exchange, ulong phase)
+    private static void Await(ProcessorMeeting* meeting, ulong phase)
     {
-        while (Volatile.Read(ref exchange->Phase) != phase)
+        for (ulong now; (now = Volatile.Read(ref meeting->Phase)) != phase;)
+        {
+            if (now == ProcessorMeeting.Refused)
+                Panic.StopProcessor();
             Instructions.Pause();
+        }
     }
 
-    private static bool TryAwait(Exchange* exchange, ulong phase, ulong microseconds)
+    private static bool TryAwait(ProcessorMeeting* meeting, ulong phase, ulong microseconds)
     {
         ulong end = Clock.Now + Clock.FromMicroseconds(microseconds);
-        while (Volatile.Read(ref exchange->Phase) != phase)
+        while (Volatile.Read(ref meeting->Phase) != phase)
         {
             if (Clock.Now > end)
                 return false;

@@ -77,6 +77,7 @@ namespace Lamina.Hypervisor.Core
     }
 
     public struct HostTables { }
+    public struct ProcessorMeeting { }
 
     /// <summary>Nothing lies above this machine's RAM.</summary>
     public static class RootPartition<TBackend> where TBackend : struct, IBackend
