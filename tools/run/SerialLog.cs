@@ -101,6 +101,9 @@ public sealed class SerialLog(Stream copy = null)
 
     private void Take(char c)
     {
+        // A sequence that is cut off, as when a console changes hands in the middle of it: a line end is none of its characters.
+        if (c < ' ' && c != '\a')
+            state = State.Plain;
         switch (state)
         {
             case State.Escape:

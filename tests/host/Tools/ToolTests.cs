@@ -20,6 +20,14 @@ namespace Lamina.Tests.Host.Tools;
 public class ToolTests
 {
     [Fact]
+    public void A_sequence_that_is_cut_off_swallows_nothing_of_the_next_line()
+    {
+        var log = new SerialLog();
+        log.Append("lamina:/root# \u001b[6\r\ndisconnected\r\n\u001b\r\nnext"u8);
+        Assert.Equal("lamina:/root# \ndisconnected\n\nnext", log.Text);
+    }
+
+    [Fact]
     public void The_serial_log_drops_escape_sequences_even_when_they_are_split()
     {
         var log = new SerialLog();
