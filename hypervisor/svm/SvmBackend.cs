@@ -22,6 +22,8 @@ public readonly unsafe partial struct SvmBackend : IBackend
         internal static uint Features, AsidCount, NextAsid, AsidGeneration;
         /// <summary>Under QEMU's TCG, what docs/decisions/0005 lists.</summary>
         internal static bool IsTcg;
+        /// <summary>Exits on the short path until the physical APIC is made to look whether it must interrupt.</summary>
+        internal static uint ExitsToReassessment;
         /// <summary>
         /// Bochs never takes a virtual interrupt that is pending at an entry with IF set, so what the guest can take at once is injected; and its entry
         /// does not load CR2.
@@ -63,6 +65,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         SetExtendedComponents(CpuidPolicy.ExtendedComponents);
         Shared.IsTcg = Core.Preflight.IsEmulatedByTcg;
         Shared.IsBochs = AcpiTables.IsMachineBochs;
+        Shared.ExitsToReassessment = ExitsPerReassessment;
         Shared.NextAsid = 1;
         Shared.AsidGeneration = 1;
 
