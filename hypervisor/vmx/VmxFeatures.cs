@@ -39,6 +39,11 @@ internal static unsafe class VmxFeatures
     internal static uint Entry => Words.Entry;
     /// <summary>x2APIC mode virtualised, with APIC registers and interrupt delivery.</summary>
     internal static bool DeliversInterrupts => Words.DeliversInterrupts;
+    /// <summary>
+    /// Whether a request that the processor has been told of waits while the guest has interrupts off. Bochs delivers it when an external interrupt
+    /// comes meanwhile (docs/decisions/0010).
+    /// </summary>
+    internal static bool KeepsRequestsBack => !AcpiTables.IsMachineBochs;
     internal static bool HasVpid => (Words.Secondary & SecondaryControls.EnableVpid) != 0;
 
     /// <summary>Under Bochs an entry with IF clear keeps external interrupts from exiting: guests are left by timer now and then (docs/decisions/0010).</summary>
