@@ -101,6 +101,9 @@ public sealed class SerialLog(Stream copy = null)
 
     private void Take(char c)
     {
+        // One that was cut off, by another writer to the same line, ends here: it must not swallow what follows.
+        if (c is '\r' or '\n' || c == '\x1b' && state != State.Title)
+            state = State.Plain;
         switch (state)
         {
             case State.Escape:
