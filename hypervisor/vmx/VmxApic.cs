@@ -54,7 +54,7 @@ public readonly unsafe partial struct VmxBackend
         bool mayWait = VmxFeatures.KeepsRequestsBack || state->PendingEvent == 0 && IsOpen(vp);
         DelegatedInterrupts told = DelegatedInterrupts.For(vp->Apic.HighestRequest, vp->Apic.HighestInService, mayWait);
         VmWrite(VmcsField.GuestInterruptStatus, told.Status);
-        SetPrimaryControl(vp, PrimaryControls.InterruptWindowExiting, told.WaitsForWindow);
+        SetInterruptWindow(vp, told.WaitsForWindow);
         // An EOI is a chance for messages that wait, and may make a request due.
         bool endsExit = vp->Synic.QueuedSints != 0 || !VmxFeatures.KeepsRequestsBack && vp->Apic.HighestRequest >= 0;
         for (int word = 0; word < 4; word++)

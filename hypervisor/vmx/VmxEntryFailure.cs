@@ -72,6 +72,7 @@ public readonly unsafe partial struct VmxBackend
         MakeCurrent(vp);
         VmWrite(VmcsField.VmEntryInterruptionInformation, 0);
         StateOf(vp)->PendingEvent = 0;
+        StateOf(vp)->IsOffer = false;
         vp->OfferedVector = 0;
         vp->Work |= EntryWork.Interrupts;
         Intercepts<VmxBackend>.InvalidState(vp);

@@ -102,8 +102,6 @@ public readonly unsafe partial struct VmxBackend
                 vp->Work |= EntryWork.Interrupts;
                 break;
             case VmxExitReason.NmiWindow:
-                // A processor may open the window in STI's shadow, where it is asked for again: physical interrupts must come through meanwhile.
-                OpenInterruptWindow();
                 SetPrimaryControl(vp, PrimaryControls.NmiWindowExiting, false);
                 vp->Work |= EntryWork.Nmi;
                 break;

@@ -54,6 +54,7 @@ public readonly unsafe partial struct VmxBackend
         vp->Pat = ResetPat;
         state->PendingEvent = 0;
         state->IsOffer = false;
+        state->NmiWaitsForInterruptWindow = false;
         SetPrimaryControl(vp, PrimaryControls.InterruptWindowExiting | PrimaryControls.NmiWindowExiting, false);
         SetTprThreshold(vp, 0);
         vp->OfferedVector = 0;

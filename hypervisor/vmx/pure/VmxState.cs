@@ -88,6 +88,8 @@ public unsafe struct VmxState
     public uint PendingLength;
     /// <summary>The event is an offered interrupt, which may still be withdrawn.</summary>
     public bool IsOffer;
+    /// <summary>A non-maskable interrupt waits for a shadow to end in which the NMI window may be open.</summary>
+    public bool NmiWaitsForInterruptWindow;
     /// <summary>The processor delivers interrupts by itself out of the virtual-APIC page; and it may have done so since the APIC's cached state was refreshed.</summary>
     public bool IsDelegated, IsApicStale;
     /// <summary>EOI-exit bitmap in the VMCS.</summary>
