@@ -221,10 +221,13 @@ public readonly unsafe partial struct VmxBackend
             case HvX64RegisterCr8: SetTaskPriority(vp, (byte)(number << 4)); return HvStatus.HV_STATUS_SUCCESS;
             case HvX64RegisterEfer: SetEfer(vp, number); return HvStatus.HV_STATUS_SUCCESS;
             case HvX64RegisterXfem: vp->Xcr0 = number; return HvStatus.HV_STATUS_SUCCESS;
-            case HvX64RegisterRflags: Write(vp, CachedField.Rflags, number & 0x3F7FD7 | 2); return HvStatus.HV_STATUS_SUCCESS;
+            case HvX64RegisterRflags:
+                Write(vp, CachedField.Rflags, number & 0x3F7FD7 | 2);
+                SetInterruptibility(vp, Read(vp, CachedField.Interruptibility));
+                return HvStatus.HV_STATUS_SUCCESS;
             case HvRegisterInterruptState:
                 HvX64InterruptStateRegister interruptState = new(number);
-                Write(vp, CachedField.Interruptibility, (interruptState.InterruptShadow ? InterruptibilityState.BlockingBySti : 0)
+                SetInterruptibility(vp, (interruptState.InterruptShadow ? InterruptibilityState.BlockingBySti : 0)
                     | (interruptState.NmiMasked ? InterruptibilityState.BlockingByNmi : 0));
                 return HvStatus.HV_STATUS_SUCCESS;
             case HvRegisterPendingInterruption:
@@ -240,6 +243,13 @@ public readonly unsafe partial struct VmxBackend
                 break;
         }
         return SetPlain(vp, name, number);
+    }
+
+    private static void SetInterruptibility(VirtualProcessor* vp, ulong state)
+    {
+        state = InterruptibilityState.ForFlags(state, (Read(vp, CachedField.Rflags) & RflagsIf) != 0);
+        if (state != Read(vp, CachedField.Interruptibility))
+            Write(vp, CachedField.Interruptibility, state);
     }
 
     private static HvStatus SetPlain(VirtualProcessor* vp, uint name, ulong number)
@@ -269,11 +279,9 @@ public readonly unsafe partial struct VmxBackend
     {
         VmxState* state = StateOf(vp);
         byte type = pending.InterruptionType;
-        if (pending.InterruptionPending && (type == 1 || type > InterruptionInformation.SoftwareException
-            || type == InterruptionInformation.Nmi && pending.InterruptionVector != 2
-            || type == InterruptionInformation.HardwareException && (pending.InterruptionVector > 31 || pending.InterruptionVector == 2)))
-            return HvStatus.HV_STATUS_INVALID_PARAMETER;
         InterruptionInformation information = new(pending.InterruptionVector & 0xFFu | (uint)type << 8 | (pending.DeliverErrorCode ? 1u << 11 : 0) | 1u << 31, pending.ErrorCode);
+        if (pending.InterruptionPending && !information.IsInjectable)
+            return HvStatus.HV_STATUS_INVALID_PARAMETER;
         // An instruction that raised it is at least a byte long, and at most 15.
         if (pending.InterruptionPending && information.IsOfInstruction && pending.InstructionLength is 0 or > 15)
             return HvStatus.HV_STATUS_INVALID_PARAMETER;
