@@ -172,6 +172,8 @@ public readonly unsafe partial struct VmxBackend
     /// <summary>An exception that is intercepted, or an NMI of the machine's.</summary>
     private static void HandleVectoredEvent(VirtualProcessor* vp)
     {
+        // Interrupts that came through behind an event that was cut off may have asked for another's fields.
+        MakeCurrent(vp);
         InterruptionInformation information = new(VmRead(VmcsField.VmExitInterruptionInformation));
         if (information.Type == InterruptionInformation.Nmi)
         {
