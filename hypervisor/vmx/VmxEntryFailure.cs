@@ -50,6 +50,7 @@ public readonly unsafe partial struct VmxBackend
         byte* buffer = stackalloc byte[240];
         TextWriter line = new(buffer, 240);
         EntryLimits limits = VmxFeatures.Limits();
+        limits.TaskPriority = vp->Apic.TaskPriority;
         line.Text("vmx: entry refused for partition "u8).Decimal(vp->Partition->Id).Text(" processor "u8).Decimal(vp->Index).Text(": "u8).Text(why)
             .Text(", qualification "u8).Hex(qualification).Text("; first check that fails: "u8)
             .Text(EntryChecks<CurrentVmcs>.FirstViolation(new CurrentVmcs(), limits));
