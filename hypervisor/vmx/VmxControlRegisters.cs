@@ -48,6 +48,9 @@ public readonly unsafe partial struct VmxBackend
         StateOf(vp)->PdptesStale = true;
     }
 
+    /// <summary>TR holds a 16-bit TSS, with which there is no way into IA-32e mode. SDM 3A, "Initializing IA-32e Mode".</summary>
+    private static bool IsTask16(VirtualProcessor* vp) => new SegmentAccessRights((uint)Read(vp, CachedField.AccessRightsOf(SegmentIndex.Tr))).Type == 3;
+
     /// <summary>A MOV to CR0 that changes bits of ours. SDM 3A, "Control Registers"; SDM 2B, "MOV—Move to/from Control Registers".</summary>
     private static void WriteCr0(VirtualProcessor* vp, ulong value)
     {
@@ -55,7 +58,7 @@ public readonly unsafe partial struct VmxBackend
         bool pages = (value & Cr0Pg) != 0, paged = (before & Cr0Pg) != 0, code64 = new SegmentAccessRights((uint)Read(vp, CachedField.CsAccessRights)).Long;
         bool refused = value >> 32 != 0 || pages && (value & Cr0Pe) == 0 || (value & Cr0Nw) != 0 && (value & Cr0Cd) == 0
             || !pages && (cr4 & Cr4Pcide) != 0
-            || pages && !paged && (efer & EferLme) != 0 && ((cr4 & Cr4Pae) == 0 || code64)
+            || pages && !paged && (efer & EferLme) != 0 && ((cr4 & Cr4Pae) == 0 || code64 || IsTask16(vp))
             || !pages && paged && (efer & EferLma) != 0 && code64;
         if (refused)
         {
