@@ -30,7 +30,7 @@ public readonly unsafe partial struct VmxBackend
             TakeCutOffEvent(vp, state);
 
         // With bit 31: a failed entry is none of the first few.
-        switch ((uint)state->ExitReason)
+        switch ((uint)state->ExitReason & VmxExitReason.Compared)
         {
             case VmxExitReason.CPUID:
                 CpuidPolicy.Execute<VmxBackend>(vp);
@@ -82,7 +82,7 @@ public readonly unsafe partial struct VmxBackend
 
     private static void HandleRareExit(VirtualProcessor* vp, VmxState* state)
     {
-        uint reason = (uint)state->ExitReason;
+        uint reason = (uint)state->ExitReason & VmxExitReason.Compared;
         if (reason is not (VmxExitReason.IoInstruction or VmxExitReason.EptViolation))
             vp->Count(CounterOf(reason));
         switch (reason)
@@ -228,7 +228,7 @@ public readonly unsafe partial struct VmxBackend
 
     public static byte GetInstructionLength(VirtualProcessor* vp)
     {
-        uint reason = (uint)StateOf(vp)->ExitReason;
+        uint reason = (uint)StateOf(vp)->ExitReason & VmxExitReason.Compared;
         // Undefined for what is no instruction's own exit. SDM 3C, "Information for VM Exits Due to Instruction Execution".
         if (reason is not (VmxExitReason.EptViolation or VmxExitReason.ExceptionOrNmi or VmxExitReason.ExternalInterrupt))
             return (byte)Read(vp, CachedField.InstructionLength);

@@ -102,7 +102,8 @@ internal static unsafe class VmxFeatures
             Words.EptVpid = Instructions.RdMsr(Msr.IA32_VMX_EPT_VPID_CAP);
         complete &= Core.Preflight.Require("EPT of four levels in write-back memory, INVEPT (IA32_VMX_EPT_VPID_CAP)"u8,
             Ept.PageWalkLength4 && Ept.WriteBackMemoryType && Ept.INVEPT && Ept.AllContextINVEPT);
-        uint optional = SecondaryControls.WbinvdExiting | (Ept.INVVPID && Ept.AllContextINVVPID ? SecondaryControls.EnableVpid : 0);
+        // Firmware may have SGX on, and an enclave's pages are the machine's.
+        uint optional = SecondaryControls.WbinvdExiting | SecondaryControls.EnableEnclsExiting | (Ept.INVVPID && Ept.AllContextINVVPID ? SecondaryControls.EnableVpid : 0);
         Words.DeliversInterrupts = secondary.Missing(SecondaryControls.VirtualizeX2ApicMode | SecondaryControls.ApicRegisterVirtualization
             | SecondaryControls.VirtualInterruptDelivery) == 0;
         Words.Secondary = secondary.Adjust(required | instructions | optional);
