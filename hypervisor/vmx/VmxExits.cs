@@ -215,13 +215,16 @@ public readonly unsafe partial struct VmxBackend
 
     private static void HandleControlRegister(VirtualProcessor* vp, ControlRegisterQualification access)
     {
-        if (access.AccessType == ControlRegisterQualification.MovToCr && access.Register == 0)
+        if (access.AccessType == ControlRegisterQualification.MovToCr && access.Register is 0 or 4)
         {
             ulong value = access.GeneralRegister == Gpr.Rsp ? Read(vp, CachedField.Rsp) : vp->Gpr[access.GeneralRegister];
-            WriteCr0(vp, Is64Bit(vp) ? value : (uint)value);
+            if (!Is64Bit(vp))
+                value = (uint)value;
+            if (access.Register == 0)
+                WriteCr0(vp, value);
+            else
+                WriteCr4(vp, value);
         }
-        else if (access.AccessType == ControlRegisterQualification.MovToCr && access.Register == 4)
-            InjectException(vp, GeneralProtection, true, 0); // only bits exit that no guest may set
         else
             Refuse(vp, "vmx: an access to a control register that no mask asks for, qualification "u8, access.Value);
     }

@@ -297,7 +297,7 @@ public readonly unsafe partial struct VmxBackend
         HvX64RegisterCr0 => value >> 32 == 0 && ((value & Cr0Nw) == 0 || (value & Cr0Cd) != 0) && ((value & Cr0Pg) == 0 || (value & Cr0Pe) != 0)
             && (value & ~0xE005003FUL) == 0,
         HvX64RegisterCr3 => value >> GuestTableLimits.AddressBits == 0,
-        HvX64RegisterCr4 => (value & (Cr4HostBits | ~Instructions.RdMsr(Msr.IA32_VMX_CR4_FIXED1))) == 0,
+        HvX64RegisterCr4 => (value & (Cr4Hidden | ~Instructions.RdMsr(Msr.IA32_VMX_CR4_FIXED1))) == 0,
         HvX64RegisterEfer => (value & ~EferValid) == 0,
         HvX64RegisterDr6 or HvX64RegisterDr7 or HvX64RegisterSfmask or HvX64RegisterTscAux or HvX64RegisterSysenterCs => value >> 32 == 0,
         HvX64RegisterLstar or HvX64RegisterCstar or HvX64RegisterKernelGsBase or HvX64RegisterSysenterEsp or HvX64RegisterSysenterEip => Canonical.Is(value),

@@ -96,6 +96,8 @@ public unsafe struct VmxState
     public fixed ulong EoiExits[4];
     /// <summary>CR0, CR3, CR4 or EFER was set from outside: PDPTEs are loaded anew where the guest uses them.</summary>
     public bool PdptesStale;
+    /// <summary>CR4 read shadow in the VMCS.</summary>
+    public ulong Cr4ReadShadow;
 
     /// <summary>Registers that no VMCS holds, while another virtual processor runs.</summary>
     public ulong Star, Lstar, Cstar, Sfmask, KernelGsBase, Cr2, Dr6;
