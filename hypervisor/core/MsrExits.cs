@@ -70,7 +70,9 @@ public static unsafe class MsrExits<TBackend> where TBackend : struct, IBackend
             TBackend.InjectException(vp, GeneralProtection, true, 0);
             return;
         }
-        TBackend.CompleteInstruction(vp);
+        // An INIT to itself has left it none of its registers: it starts at its first instruction, not behind one.
+        if ((uint)vp->Gpr[Gpr.Rcx] == msr)
+            TBackend.CompleteInstruction(vp);
     }
 
     private static bool IsReported(VirtualProcessor* vp, uint msr, ulong value) => msr switch

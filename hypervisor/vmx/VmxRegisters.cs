@@ -50,6 +50,8 @@ public readonly unsafe partial struct VmxBackend
         Write(vp, CachedField.Interruptibility, 0);
         Write(vp, CachedField.PendingDebugExceptions, 0);
         SetExchanged(vp, HvX64RegisterCr2, 0);
+        for (uint i = 0; i < 4; i++)
+            SetExchanged(vp, HvX64RegisterDr0 + i, 0);
         SetDr6(vp, ResetDr6);
         vp->Pat = ResetPat;
         state->PendingEvent = 0;
