@@ -60,6 +60,15 @@ public class ToolTests
               "disks": [ { "path": "disks\a.img" }, { "path": "disks/a.img" } ], "kernel" }
             """));
 
+    [Theory]
+    [InlineData("""{"kernel": "dir\\vmlinuz"}""", "dir/vmlinuz")]
+    [InlineData("""{"kernel": "\\boot\\vmlinuz"}""", "/boot/vmlinuz")]
+    [InlineData("""{"kernel": "dir\/vmlinuz"}""", "dir/vmlinuz")]
+    [InlineData("""{"kernel": "/boot/vmlinuz"}""", "/boot/vmlinuz")]
+    [InlineData("""{"kernel": "my\u0020kernel"}""", "my kernel")]
+    [InlineData("""{"kernel": "a \"b\""}""", "a \"b\"")]
+    public void A_name_is_what_the_loaders_take_it_for(string config, string name) => Assert.Equal([name], NamedFiles.In(config));
+
     [Fact]
     public void Guest_lines_count_once_by_name_and_a_failure_wins()
     {
