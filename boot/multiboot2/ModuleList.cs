@@ -42,7 +42,7 @@ public unsafe struct ModuleList
             ReadOnlySpan<byte> file = new(name, length);
             if (!IsListed(file) && !TryAdd(tags, file))
             {
-                SayOf(file, ": not among the loader's modules, left out"u8);
+                SayOf(file, Count == MaximumModules ? ": left out: at most 128 files are loaded"u8 : ": not among the loader's modules, left out"u8);
             }
         }
     }

@@ -37,7 +37,7 @@ public unsafe partial struct LocalApic
     }
 
     /// <summary>
-    /// Requests a vector. True when it was not yet requested: then re-evaluate. False when it was, when the APIC
+    /// Requests a vector. True when it was not yet requested, or by the other trigger mode: then re-evaluate. False when it was, when the APIC
     /// is software-disabled, or when the vector is below 16 (which the error status register records).
     /// </summary>
     // SDM 3A, "Interrupt Acceptance for Fixed Interrupts": TMR is set from the trigger mode at acceptance.
@@ -51,9 +51,10 @@ public unsafe partial struct LocalApic
         }
         uint* request = Word(ApicRegisters.InterruptRequest, vector), trigger = Word(ApicRegisters.TriggerMode, vector);
         uint bit = 1u << vector;
-        *trigger = levelTriggered ? *trigger | bit : *trigger & ~bit;
+        uint mode = *trigger, newMode = levelTriggered ? mode | bit : mode & ~bit;
+        *trigger = newMode;
         uint old = *request;
-        if ((old & bit) != 0) return false;
+        if ((old & bit) != 0) return mode != newMode;
         *request = old | bit;
         _requestWords |= 1u << (vector >> 5);
         if (vector > _highestRequest) _highestRequest = vector;

@@ -27,14 +27,15 @@ public unsafe partial struct LocalApic
 
     /// <summary>
     /// Reads the register page. <paramref name="offset"/> is any byte offset below 4096; the addressed byte comes out in
-    /// bits 7:0. False: not in xAPIC mode, so the page is not the APIC's.
+    /// bits 7:0. False: not in xAPIC mode, so the page is not the APIC's. An unknown register may raise an error's interrupt.
     /// </summary>
-    public bool TryReadMmio(uint offset, ulong now, out uint value)
+    public bool TryReadMmio(uint offset, ulong now, out uint value, out ApicEffect effect)
     {
         value = 0;
+        effect = ApicEffect.None;
         if (!IsXApic) return false;
         uint register = offset & 0xFF0;
-        if (!IsIn(XApicKnown, register)) RaiseError(ApicError.IllegalRegisterAddress);
+        if (!IsIn(XApicKnown, register)) effect = ApicEffect.InterruptsChangedIf(RaiseError(ApicError.IllegalRegisterAddress));
         else if ((offset & 0xC) == 0) value = ReadRegister(register, now) >> (int)((offset & 3) * 8);
         return true;
     }

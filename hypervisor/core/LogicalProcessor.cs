@@ -88,6 +88,8 @@ public unsafe struct LogicalProcessor
 public struct BackendProcessor
 {
     public uint NextTag, TagGeneration;
+    /// <summary>Exits on the short path until the physical APIC is made to look whether it must interrupt.</summary>
+    public uint ExitsToReassessment;
     /// <summary>Physical address; 0 for none.</summary>
     public ulong CurrentState;
 }

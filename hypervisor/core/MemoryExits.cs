@@ -54,8 +54,8 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
         Interrupts<TBackend>.Synchronize(vp);
         ulong now = Instructions.RdTsc() + vp->TscOffset;
         uint value = 0;
-        if (instruction.ReadsMemory)
-            vp->Apic.TryReadMmio(offset, now, out value);
+        if (instruction.ReadsMemory && vp->Apic.TryReadMmio(offset, now, out value, out ApicEffect raised))
+            Interrupts<TBackend>.Apply(vp, raised);
         HvRegisterValue rsp;
         TBackend.GetRegister(vp, HvRegisterName.HvX64RegisterRsp, &rsp);
         vp->Gpr[Gpr.Rsp] = rsp.Reg64;

@@ -202,9 +202,9 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
     {
         Interrupts<TBackend>.Synchronize(vp);
         ulong now = X64.Instructions.RdTsc() + vp->TscOffset;
-        vp->Apic.TryReadMmio(RegisterMsrs.XApicOffset(msr), now, out uint low);
+        vp->Apic.TryReadMmio(RegisterMsrs.XApicOffset(msr), now, out uint low, out _);
         value->Reg64 = low;
-        if (msr == X64.Msr.IA32_X2APIC_ICR && vp->Apic.TryReadMmio(RegisterMsrs.XApicOffset(msr) + 0x10, now, out uint high))
+        if (msr == X64.Msr.IA32_X2APIC_ICR && vp->Apic.TryReadMmio(RegisterMsrs.XApicOffset(msr) + 0x10, now, out uint high, out _))
             value->Reg64 |= (ulong)high << 32;
         return HvStatus.HV_STATUS_SUCCESS;
     }

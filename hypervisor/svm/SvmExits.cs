@@ -1,6 +1,7 @@
 // From an exit of VMRUN to the core's own handlers, and what SVM needs done around them. APM 2, "Intercept Operation".
 using System;
 using System.Runtime;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Core;
 using Lamina.Hypervisor.Hypercalls;
@@ -13,6 +14,7 @@ namespace Lamina.Hypervisor.Svm;
 public readonly unsafe partial struct SvmBackend
 {
     private const byte Debug = 1, InvalidOpcode = 6, GeneralProtection = 13, AlignmentCheck = 17;
+    private const uint ExitsPerReassessment = 32;
     private const ulong RflagsTf = 1 << 8, Dr6Bs = 1 << 14, Dr7Gd = 1 << 13;
 
     /// <summary>Called by the world switch (svm.asm) after every exit; the virtual processor to enter next.</summary>
@@ -54,6 +56,8 @@ public readonly unsafe partial struct SvmBackend
             case VMEXIT_SMI:
                 vp->Count(VpExternalInterruptsCount);
                 OpenInterruptWindow();
+                // The guest may not exit again by itself.
+                LogicalProcessor.Current->Backend.ExitsToReassessment = 1;
                 // An interrupt offered before STI: the emulator forgets the shadow, so the HLT behind it is looked for (OfferInterrupt).
                 if (Shared.IsTcg && (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
                     vp->Work |= EntryWork.Interrupts;
@@ -73,6 +77,8 @@ public readonly unsafe partial struct SvmBackend
         }
         if (vp->SecondStageGeneration != vp->Partition->SecondStageGeneration)
             PrepareAddressSpace(vp);
+        if (--LogicalProcessor.Current->Backend.ExitsToReassessment == 0)
+            ReassessInterrupts();
         StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
         return vp;
     }
@@ -88,6 +94,18 @@ public readonly unsafe partial struct SvmBackend
             PhysicalApic.Reassess();
         StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
         return vp;
+    }
+
+    /// <summary>
+    /// TCG may lose a physical interrupt at any exit, and a guest that polls gives rise to no other work: nobody but it would run again.
+    /// Not at each such exit, since it is dear.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void ReassessInterrupts()
+    {
+        LogicalProcessor.Current->Backend.ExitsToReassessment = ExitsPerReassessment;
+        if (Shared.IsTcg)
+            PhysicalApic.Reassess();
     }
 
     private static void HandleRareExit(VirtualProcessor* vp, Vmcb* vmcb)

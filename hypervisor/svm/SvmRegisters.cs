@@ -24,8 +24,11 @@ public readonly unsafe partial struct SvmBackend
     /// <summary>State after RESET and INIT. SDM 3A, "Processor State After Reset".</summary>
     public static void ResetVp(VirtualProcessor* vp)
     {
+        // What the processor holds would be written over the new state.
+        BringHome(vp);
         VmcbStateSaveArea* save = &StateOf(vp)->Save;
         for (int i = 0; i < 16; i++) vp->Gpr[i] = 0;
+        for (int i = 0; i < 4; i++) vp->DebugAddress[i] = 0;
         vp->Gpr[Gpr.Rdx] = 0x600;
         SetSegment(&save->CS, 0xF000, 0xFFFF0000, 0xFFFF, 0x9B);
         SetSegment(&save->DS, 0, 0, 0xFFFF, 0x93);
@@ -60,6 +63,7 @@ public readonly unsafe partial struct SvmBackend
             vp->Stepping = SteppingReason.None;
             UpdateExceptionIntercepts(vp);
         }
+        SendBack(vp);
     }
 
     /// <summary>Real mode at page <paramref name="vector"/>.</summary>

@@ -12,14 +12,14 @@ public readonly unsafe partial struct VmxBackend
 
     public static bool PrefersExplicitEoi => VmxFeatures.DeliversInterrupts;
 
-    /// <summary>MSR bitmap of guests whose x2APIC registers are the page's: reads of what the page holds, and the three writes that are virtualised whole.</summary>
+    /// <summary>MSR bitmap of guests whose x2APIC registers are the page's: reads of what the page holds, and writes that are virtualised whole.</summary>
     private static void MakeX2ApicBitmap(byte* bitmap)
     {
         for (uint msr = Msr.X2ApicFirst; msr <= Msr.IA32_X2APIC_SELF_IPI; msr++)
         {
             // The current count is computed, and the page keeps the halves of the ICR as an xAPIC does.
             bool isHeld = LocalApic.IsReadableInX2Apic(msr) && msr is not (Msr.IA32_X2APIC_CUR_COUNT or Msr.IA32_X2APIC_ICR);
-            bool isVirtualised = msr is Msr.IA32_X2APIC_TPR or Msr.IA32_X2APIC_EOI or Msr.IA32_X2APIC_SELF_IPI;
+            bool isVirtualised = msr is Msr.IA32_X2APIC_EOI || (msr is Msr.IA32_X2APIC_TPR or Msr.IA32_X2APIC_SELF_IPI && VmxFeatures.KeepsRequestsBack);
             VmxMsrBitmap.TrySet(bitmap, msr, !isHeld, !isVirtualised);
         }
     }
@@ -50,12 +50,17 @@ public readonly unsafe partial struct VmxBackend
         if (!delegates)
             return false;
         MakeCurrent(vp);
-        // RVI and SVI: what is requested and in service, as of now; from here on the processor keeps them.
-        VmWrite(VmcsField.GuestInterruptStatus, (uint)System.Math.Max(vp->Apic.HighestInService, 0) << 8 | (uint)System.Math.Max(vp->Apic.HighestRequest, 0));
+        // As of now; from here on the processor keeps them.
+        bool mayWait = VmxFeatures.KeepsRequestsBack || state->PendingEvent == 0 && IsOpen(vp);
+        DelegatedInterrupts told = DelegatedInterrupts.For(vp->Apic.HighestRequest, vp->Apic.HighestInService, mayWait);
+        VmWrite(VmcsField.GuestInterruptStatus, told.Status);
+        SetInterruptWindow(vp, told.WaitsForWindow);
+        // An EOI is a chance for messages that wait, and may make a request due.
+        bool endsExit = vp->Synic.QueuedSints != 0 || !VmxFeatures.KeepsRequestsBack && vp->Apic.HighestRequest >= 0;
         for (int word = 0; word < 4; word++)
         {
-            // Level-triggered vectors are ended elsewhere, too; and an EOI is a chance for messages that wait.
-            ulong exits = vp->Synic.QueuedSints != 0 ? ulong.MaxValue : vp->Apic.LevelTriggered(word);
+            // Level-triggered vectors are ended elsewhere, too.
+            ulong exits = endsExit ? ulong.MaxValue : vp->Apic.LevelTriggered(word);
             if (state->EoiExits[word] == exits)
                 continue;
             state->EoiExits[word] = exits;

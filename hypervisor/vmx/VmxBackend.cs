@@ -169,6 +169,8 @@ public readonly unsafe partial struct VmxBackend : IBackend
         // Counts from here at every entry: the exits do not save it.
         if (VmxFeatures.UsesPreemptionTimer)
             VmWrite(VmcsField.VmxPreemptionTimerValue, VmxFeatures.PreemptionTicks);
+        if ((VmxFeatures.Secondary & SecondaryControls.EnableEnclsExiting) != 0)
+            VmWrite(VmcsField.EnclsExitingBitmap, ulong.MaxValue);
         VmWrite(VmcsField.Cr0GuestHostMask, Cr0HostBits);
         VmWrite(VmcsField.Cr4GuestHostMask, Cr4HostBits);
         VmWrite(VmcsField.Cr4ReadShadow, 0);

@@ -48,6 +48,7 @@ public readonly unsafe partial struct VmxBackend
         byte* buffer = stackalloc byte[240];
         TextWriter line = new(buffer, 240);
         EntryLimits limits = VmxFeatures.Limits();
+        limits.TaskPriority = vp->Apic.TaskPriority;
         line.Text("vmx: entry refused for partition "u8).Decimal(vp->Partition->Id).Text(" processor "u8).Decimal(vp->Index).Text(": "u8).Text(why)
             .Text(", qualification "u8).Hex(qualification).Text("; first check that fails: "u8)
             .Text(EntryChecks<CurrentVmcs>.FirstViolation(new CurrentVmcs(), limits));
@@ -67,6 +68,7 @@ public readonly unsafe partial struct VmxBackend
         MakeCurrent(vp);
         VmWrite(VmcsField.VmEntryInterruptionInformation, 0);
         StateOf(vp)->PendingEvent = 0;
+        StateOf(vp)->IsOffer = false;
         vp->OfferedVector = 0;
         vp->Work |= EntryWork.Interrupts;
         Intercepts<VmxBackend>.InvalidState(vp);

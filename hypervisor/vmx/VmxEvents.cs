@@ -44,7 +44,10 @@ public readonly unsafe partial struct VmxBackend
     {
         VmxState* state = StateOf(vp);
         if (state->IsOffer)
+        {
             WithdrawOffer(vp, state);
+            vp->Work |= EntryWork.Interrupts;
+        }
         EndShadow(vp);
         InterruptionInformation pending = new(state->PendingEvent);
         ExceptionPair pair = pending.Valid && pending.Type == InterruptionInformation.HardwareException ? ExceptionPairs.Of(pending.Vector, vector) : ExceptionPair.Serial;
@@ -71,23 +74,24 @@ public readonly unsafe partial struct VmxBackend
 
     public static bool HasPendingInjection(VirtualProcessor* vp) => StateOf(vp)->PendingEvent != 0;
 
-    /// <summary>Whether the guest can take a non-maskable interrupt at its next entry.</summary>
-    private static bool IsNmiOpen(VirtualProcessor* vp) =>
-        (Read(vp, CachedField.Interruptibility) & (InterruptibilityState.Shadow | InterruptibilityState.BlockingByNmi)) == 0;
-
+    /// Interrupts are offered anew right behind it (<see cref="Interrupts{TBackend}.PrepareEntry"/>).
     public static bool TryInjectNmi(VirtualProcessor* vp)
     {
         VmxState* state = StateOf(vp);
         if (state->IsOffer)
             WithdrawOffer(vp, state);
-        if (state->PendingEvent != 0 || !IsNmiOpen(vp))
-        {
-            SetPrimaryControl(vp, PrimaryControls.NmiWindowExiting, true);
-            return false;
-        }
-        state->PendingEvent = InterruptionInformation.ForNmi().Value;
-        return true;
+        NmiWindow window = NmiWindows.For(Read(vp, CachedField.Interruptibility), state->PendingEvent != 0);
+        SetPrimaryControl(vp, PrimaryControls.NmiWindowExiting, window == NmiWindow.Nmi);
+        state->NmiWaitsForInterruptWindow = window == NmiWindow.Interrupt;
+        SetInterruptWindow(vp, false);
+        if (window == NmiWindow.Open)
+            state->PendingEvent = InterruptionInformation.ForNmi().Value;
+        return window == NmiWindow.Open;
     }
+
+    /// <summary>Whether the guest is to exit as soon as it can take interrupts: an interrupt waits for that, or an NMI.</summary>
+    private static void SetInterruptWindow(VirtualProcessor* vp, bool forInterrupt) =>
+        SetPrimaryControl(vp, PrimaryControls.InterruptWindowExiting, forInterrupt || StateOf(vp)->NmiWaitsForInterruptWindow);
 
     private static void SetPrimaryControl(VirtualProcessor* vp, uint control, bool on)
     {
@@ -108,7 +112,6 @@ public readonly unsafe partial struct VmxBackend
         state->IsOffer = false;
         state->PendingEvent = 0;
         vp->OfferedVector = 0;
-        vp->Work |= EntryWork.Interrupts;
     }
 
     /// <summary>
@@ -129,7 +132,7 @@ public readonly unsafe partial struct VmxBackend
             state->PendingEvent = InterruptionInformation.ForInterrupt(vector).Value;
             state->IsOffer = true;
         }
-        SetPrimaryControl(vp, PrimaryControls.InterruptWindowExiting, offer.WaitsForWindow);
+        SetInterruptWindow(vp, offer.WaitsForWindow);
         SetTprThreshold(vp, offer.TprThreshold);
         return offer.IsInjected;
     }

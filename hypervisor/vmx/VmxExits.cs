@@ -30,7 +30,7 @@ public readonly unsafe partial struct VmxBackend
             TakeCutOffEvent(vp, state);
 
         // With bit 31: a failed entry is none of the first few.
-        switch ((uint)state->ExitReason)
+        switch ((uint)state->ExitReason & VmxExitReason.Compared)
         {
             case VmxExitReason.CPUID:
                 CpuidPolicy.Execute<VmxBackend>(vp);
@@ -99,7 +99,7 @@ public readonly unsafe partial struct VmxBackend
 
     private static void HandleRareExit(VirtualProcessor* vp, VmxState* state)
     {
-        uint reason = (uint)state->ExitReason;
+        uint reason = (uint)state->ExitReason & VmxExitReason.Compared;
         if (reason is not (VmxExitReason.IoInstruction or VmxExitReason.EptViolation))
             vp->Count(CounterOf(reason));
         switch (reason)
@@ -119,8 +119,6 @@ public readonly unsafe partial struct VmxBackend
                 vp->Work |= EntryWork.Interrupts;
                 break;
             case VmxExitReason.NmiWindow:
-                // A processor may open the window in STI's shadow, where it is asked for again: physical interrupts must come through meanwhile.
-                OpenInterruptWindow();
                 SetPrimaryControl(vp, PrimaryControls.NmiWindowExiting, false);
                 vp->Work |= EntryWork.Nmi;
                 break;
@@ -191,6 +189,8 @@ public readonly unsafe partial struct VmxBackend
     /// <summary>An exception that is intercepted, or an NMI of the machine's.</summary>
     private static void HandleVectoredEvent(VirtualProcessor* vp)
     {
+        // Interrupts that came through behind an event that was cut off may have asked for another's fields.
+        MakeCurrent(vp);
         InterruptionInformation information = new(VmRead(VmcsField.VmExitInterruptionInformation));
         if (information.Type == InterruptionInformation.Nmi)
         {
@@ -232,20 +232,23 @@ public readonly unsafe partial struct VmxBackend
 
     private static void HandleControlRegister(VirtualProcessor* vp, ControlRegisterQualification access)
     {
-        if (access.AccessType == ControlRegisterQualification.MovToCr && access.Register == 0)
+        if (access.AccessType == ControlRegisterQualification.MovToCr && access.Register is 0 or 4)
         {
             ulong value = access.GeneralRegister == Gpr.Rsp ? Read(vp, CachedField.Rsp) : vp->Gpr[access.GeneralRegister];
-            WriteCr0(vp, Is64Bit(vp) ? value : (uint)value);
+            if (!Is64Bit(vp))
+                value = (uint)value;
+            if (access.Register == 0)
+                WriteCr0(vp, value);
+            else
+                WriteCr4(vp, value);
         }
-        else if (access.AccessType == ControlRegisterQualification.MovToCr && access.Register == 4)
-            InjectException(vp, GeneralProtection, true, 0); // only bits exit that no guest may set
         else
             Refuse(vp, "vmx: an access to a control register that no mask asks for, qualification "u8, access.Value);
     }
 
     public static byte GetInstructionLength(VirtualProcessor* vp)
     {
-        uint reason = (uint)StateOf(vp)->ExitReason;
+        uint reason = (uint)StateOf(vp)->ExitReason & VmxExitReason.Compared;
         // Undefined for what is no instruction's own exit. SDM 3C, "Information for VM Exits Due to Instruction Execution".
         if (reason is not (VmxExitReason.EptViolation or VmxExitReason.ExceptionOrNmi or VmxExitReason.ExternalInterrupt))
             return (byte)Read(vp, CachedField.InstructionLength);

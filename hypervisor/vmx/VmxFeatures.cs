@@ -39,6 +39,11 @@ internal static unsafe class VmxFeatures
     internal static uint Entry => Words.Entry;
     /// <summary>x2APIC mode virtualised, with APIC registers and interrupt delivery.</summary>
     internal static bool DeliversInterrupts => Words.DeliversInterrupts;
+    /// <summary>
+    /// Whether a request that the processor has been told of waits while the guest has interrupts off. Bochs delivers it when an external interrupt
+    /// comes meanwhile (docs/decisions/0010).
+    /// </summary>
+    internal static bool KeepsRequestsBack => !AcpiTables.IsMachineBochs;
     internal static bool HasVpid => (Words.Secondary & SecondaryControls.EnableVpid) != 0;
 
     /// <summary>Under Bochs an entry with IF clear keeps external interrupts from exiting: guests are left by timer now and then (docs/decisions/0010).</summary>
@@ -97,7 +102,8 @@ internal static unsafe class VmxFeatures
             Words.EptVpid = Instructions.RdMsr(Msr.IA32_VMX_EPT_VPID_CAP);
         complete &= Core.Preflight.Require("EPT of four levels in write-back memory, INVEPT (IA32_VMX_EPT_VPID_CAP)"u8,
             Ept.PageWalkLength4 && Ept.WriteBackMemoryType && Ept.INVEPT && Ept.AllContextINVEPT);
-        uint optional = SecondaryControls.WbinvdExiting | (Ept.INVVPID && Ept.AllContextINVVPID ? SecondaryControls.EnableVpid : 0);
+        // Firmware may have SGX on, and an enclave's pages are the machine's.
+        uint optional = SecondaryControls.WbinvdExiting | SecondaryControls.EnableEnclsExiting | (Ept.INVVPID && Ept.AllContextINVVPID ? SecondaryControls.EnableVpid : 0);
         Words.DeliversInterrupts = secondary.Missing(SecondaryControls.VirtualizeX2ApicMode | SecondaryControls.ApicRegisterVirtualization
             | SecondaryControls.VirtualInterruptDelivery) == 0;
         Words.Secondary = secondary.Adjust(required | instructions | optional);

@@ -103,7 +103,10 @@ public readonly unsafe partial struct VmxBackend
         byte* buffer = stackalloc byte[160];
         TextWriter line = new(buffer, 160);
         line.Text("vmx: an instruction failed with operand "u8).Hex(operand);
-        if (CurrentPointer != 0)
+        // Reading the reason may fail in turn.
+        bool isReadable = CurrentPointer != 0;
+        CurrentPointer = 0;
+        if (isReadable)
             line.Text(": "u8).Text(InstructionError.TextOf((uint)VmRead(VmcsField.VmInstructionError)));
         Panic.Stop(line.Written);
     }

@@ -50,10 +50,13 @@ public readonly unsafe partial struct VmxBackend
         Write(vp, CachedField.Interruptibility, 0);
         Write(vp, CachedField.PendingDebugExceptions, 0);
         SetExchanged(vp, HvX64RegisterCr2, 0);
+        for (uint i = 0; i < 4; i++)
+            SetExchanged(vp, HvX64RegisterDr0 + i, 0);
         SetDr6(vp, ResetDr6);
         vp->Pat = ResetPat;
         state->PendingEvent = 0;
         state->IsOffer = false;
+        state->NmiWaitsForInterruptWindow = false;
         SetPrimaryControl(vp, PrimaryControls.InterruptWindowExiting | PrimaryControls.NmiWindowExiting, false);
         SetTprThreshold(vp, 0);
         vp->OfferedVector = 0;
@@ -220,10 +223,13 @@ public readonly unsafe partial struct VmxBackend
             case HvX64RegisterCr8: SetTaskPriority(vp, (byte)(number << 4)); return HvStatus.HV_STATUS_SUCCESS;
             case HvX64RegisterEfer: SetEfer(vp, number); return HvStatus.HV_STATUS_SUCCESS;
             case HvX64RegisterXfem: vp->Xcr0 = number; return HvStatus.HV_STATUS_SUCCESS;
-            case HvX64RegisterRflags: Write(vp, CachedField.Rflags, number & 0x3F7FD7 | 2); return HvStatus.HV_STATUS_SUCCESS;
+            case HvX64RegisterRflags:
+                Write(vp, CachedField.Rflags, number & 0x3F7FD7 | 2);
+                SetInterruptibility(vp, Read(vp, CachedField.Interruptibility));
+                return HvStatus.HV_STATUS_SUCCESS;
             case HvRegisterInterruptState:
                 HvX64InterruptStateRegister interruptState = new(number);
-                Write(vp, CachedField.Interruptibility, (interruptState.InterruptShadow ? InterruptibilityState.BlockingBySti : 0)
+                SetInterruptibility(vp, (interruptState.InterruptShadow ? InterruptibilityState.BlockingBySti : 0)
                     | (interruptState.NmiMasked ? InterruptibilityState.BlockingByNmi : 0));
                 return HvStatus.HV_STATUS_SUCCESS;
             case HvRegisterPendingInterruption:
@@ -239,6 +245,13 @@ public readonly unsafe partial struct VmxBackend
                 break;
         }
         return SetPlain(vp, name, number);
+    }
+
+    private static void SetInterruptibility(VirtualProcessor* vp, ulong state)
+    {
+        state = InterruptibilityState.ForFlags(state, (Read(vp, CachedField.Rflags) & RflagsIf) != 0);
+        if (state != Read(vp, CachedField.Interruptibility))
+            Write(vp, CachedField.Interruptibility, state);
     }
 
     private static HvStatus SetPlain(VirtualProcessor* vp, uint name, ulong number)
@@ -268,11 +281,9 @@ public readonly unsafe partial struct VmxBackend
     {
         VmxState* state = StateOf(vp);
         byte type = pending.InterruptionType;
-        if (pending.InterruptionPending && (type == 1 || type > InterruptionInformation.SoftwareException
-            || type == InterruptionInformation.Nmi && pending.InterruptionVector != 2
-            || type == InterruptionInformation.HardwareException && (pending.InterruptionVector > 31 || pending.InterruptionVector == 2)))
-            return HvStatus.HV_STATUS_INVALID_PARAMETER;
         InterruptionInformation information = new(pending.InterruptionVector & 0xFFu | (uint)type << 8 | (pending.DeliverErrorCode ? 1u << 11 : 0) | 1u << 31, pending.ErrorCode);
+        if (pending.InterruptionPending && !information.IsInjectable)
+            return HvStatus.HV_STATUS_INVALID_PARAMETER;
         // An instruction that raised it is at least a byte long, and at most 15.
         if (pending.InterruptionPending && information.IsOfInstruction && pending.InstructionLength is 0 or > 15)
             return HvStatus.HV_STATUS_INVALID_PARAMETER;
@@ -288,7 +299,7 @@ public readonly unsafe partial struct VmxBackend
         HvX64RegisterCr0 => value >> 32 == 0 && ((value & Cr0Nw) == 0 || (value & Cr0Cd) != 0) && ((value & Cr0Pg) == 0 || (value & Cr0Pe) != 0)
             && (value & ~0xE005003FUL) == 0,
         HvX64RegisterCr3 => value >> GuestTableLimits.AddressBits == 0,
-        HvX64RegisterCr4 => (value & (Cr4HostBits | ~Instructions.RdMsr(Msr.IA32_VMX_CR4_FIXED1))) == 0,
+        HvX64RegisterCr4 => (value & (Cr4Hidden | ~Instructions.RdMsr(Msr.IA32_VMX_CR4_FIXED1))) == 0,
         HvX64RegisterEfer => (value & ~EferValid) == 0,
         HvX64RegisterDr6 or HvX64RegisterDr7 or HvX64RegisterSfmask or HvX64RegisterTscAux or HvX64RegisterSysenterCs => value >> 32 == 0,
         HvX64RegisterLstar or HvX64RegisterCstar or HvX64RegisterKernelGsBase or HvX64RegisterSysenterEsp or HvX64RegisterSysenterEip => Canonical.Is(value),

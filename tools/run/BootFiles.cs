@@ -11,7 +11,6 @@ namespace Lamina.Tools.Run;
 public sealed record BootFiles(string Products, IReadOnlyDictionary<string, string> Files)
 {
     public const string Configuration = "lamina.json";
-    private const string Folder = "lamina/";
 
     public string Loader => Path.Combine(Products, "BOOTX64.EFI");
     public string Multiboot2 => Path.Combine(Products, "lamina.mb2");
@@ -19,8 +18,8 @@ public sealed record BootFiles(string Products, IReadOnlyDictionary<string, stri
     /// <summary>Path to file of a volume that UEFI boots from.</summary>
     public Dictionary<string, string> UefiVolume => new(Beside) { ["EFI/BOOT/BOOTX64.EFI"] = Loader };
 
-    /// <summary>Path to file of lamina.json and what is beside it.</summary>
-    public Dictionary<string, string> Beside => Files.ToDictionary(f => Folder + f.Key, f => f.Value);
+    /// <summary>Path to file of lamina.json and what it names.</summary>
+    public Dictionary<string, string> Beside => Files.ToDictionary(f => NamedFiles.Place(f.Key), f => f.Value);
 
     /// <summary>Looks each file up beside the configuration, then among the products and the guest material.</summary>
     public static BootFiles Collect(Workspace workspace, string config)
@@ -29,7 +28,7 @@ public sealed record BootFiles(string Products, IReadOnlyDictionary<string, stri
         string beside = Path.GetDirectoryName(Path.GetFullPath(config));
         foreach (string name in NamedFiles.In(File.ReadAllText(config)))
         {
-            string found = new[] { beside, workspace.Out, workspace.Cache }.Select(f => Path.Combine(f, name)).FirstOrDefault(File.Exists);
+            string found = new[] { beside, workspace.Out, workspace.Cache }.Select(f => Path.Combine(f, NamedFiles.Relative(name))).FirstOrDefault(File.Exists);
             if (found != null)
                 files[name] = found;
             else

@@ -19,7 +19,7 @@ public static class FatVolume
     {
         long size = Math.Max(Smallest, files.Values.Sum(f => new FileInfo(f).Length + 8192) * 65 / 64 + Slack);
         using (FileStream stream = File.Create(image))
-            stream.SetLength(size & ~0xFFFFFL | 0x100000);
+            stream.SetLength(Round(size));
         var environment = new Dictionary<string, string> { ["MTOOLS_SKIP_CHECK"] = "1", ["MTOOLSRC"] = "/dev/null" };
         await ChildProcess.RequireAsync("mformat", ["-i", image, "-F", "-v", "LAMINA", "::"], environment: environment);
         var folders = files.Keys.SelectMany(Above).Distinct().OrderBy(f => f.Length).ToArray();
@@ -28,6 +28,9 @@ public static class FatVolume
         foreach ((string target, string source) in files)
             await ChildProcess.RequireAsync("mcopy", ["-i", image, "-D", "o", source, "::" + target], environment: environment);
     }
+
+    /// <summary>Whole megabytes, never less than asked for.</summary>
+    public static long Round(long size) => size + 0xFFFFF & ~0xFFFFFL;
 
     private static IEnumerable<string> Above(string path)
     {

@@ -57,7 +57,7 @@ public static class GrubConfiguration
         text.Append("if serial --unit=0 --speed=115200; then terminal_output console serial; fi\n");
         text.Append($"multiboot2 {Quote(kernel)}\n");
         foreach (string name in files.Files.Keys)
-            text.Append($"module2 {Quote("/lamina/" + name.TrimStart('/'))} {Quote(name)}\n");
+            text.Append($"module2 {Quote("/" + NamedFiles.Place(name))} {Quote(name)}\n");
         // The kernel's wish has been taken down by now, so this overrides it.
         if (screen == GrubScreen.Text)
             text.Append("set gfxpayload=text\n");

@@ -93,7 +93,7 @@ public sealed record MachineDisk
             MachineDisk disk = disks[index];
             string id = "disk" + index, more = $"drive={id},serial=lamina-{id}" + (disk.Device == null ? "" : "," + disk.Device);
             yield return "-drive";
-            yield return $"if=none,id={id},format={disk.Format},discard=unmap{(disk.ReadOnly ? ",readonly=on" : "")}{(disk.Scratch ? ",cache=unsafe" : "")}{(disk.Drive == null ? "" : "," + disk.Drive)},file={disk.File.Replace(",", ",,")}";
+            yield return $"if=none,id={id},format={disk.Format},discard=unmap{(disk.ReadOnly ? ",readonly=on" : "")}{(disk.Scratch ? ",cache=unsafe" : "")}{(disk.Drive == null ? "" : "," + disk.Drive)},file={Qemu.InOption(disk.File)}";
             yield return "-device";
             yield return disk.Kind switch
             {

@@ -108,7 +108,7 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
         Add("-monitor", "none");
         Add("-chardev", "stdio,id=com1,signal=off");
         Add("-serial", "chardev:com1");
-        Add("-qmp", $"unix:{ControlSocket(folder)},server=on,wait=off");
+        Add("-qmp", $"unix:{InOption(ControlSocket(folder))},server=on,wait=off");
         if (options.EndOnReset)
             Add("-no-reboot");
         if (options.DirectKernel != null)
@@ -125,6 +125,9 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
         arguments.AddRange(options.Extra);
         return arguments;
     }
+
+    /// <summary>In a list of options a comma of a value is doubled.</summary>
+    public static string InOption(string value) => value.Replace(",", ",,");
 
     private static string ControlSocket(string folder) => Path.Combine(folder, "qmp");
     private static string Medium(string folder) => Path.Combine(folder, "boot.img");
@@ -143,15 +146,15 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
             Firmware firmware = Firmware.Find() ?? throw new Failure("no UEFI firmware (OVMF) found", 3);
             arguments.AddRange(
             [
-                "-drive", $"if=pflash,unit=0,format=raw,readonly=on,file={firmware.Code}",
-                "-drive", $"if=pflash,unit=1,format=raw,file={Variables(folder)}",
+                "-drive", $"if=pflash,unit=0,format=raw,readonly=on,file={InOption(firmware.Code)}",
+                "-drive", $"if=pflash,unit=1,format=raw,file={InOption(Variables(folder))}",
             ]);
         }
-        string drive = $"if=none,id=boot,format=raw,file={Medium(folder)}";
+        string drive = $"if=none,id=boot,format=raw,file={InOption(Medium(folder))}";
         arguments.AddRange(options.Boot switch
         {
             // Without the card's own boot ROM it is the firmware's PXE that is asked.
-            "net" => ["-netdev", $"user,id=boot,restrict=on,tftp={NetworkFolder(folder)},bootfile={PxeFolder.BootFile}", "-device", "virtio-net-pci,netdev=boot,romfile=,bootindex=0"],
+            "net" => ["-netdev", $"user,id=boot,restrict=on,tftp={InOption(NetworkFolder(folder))},bootfile={PxeFolder.BootFile}", "-device", "virtio-net-pci,netdev=boot,romfile=,bootindex=0"],
             "usb" => ["-drive", drive, "-device", "qemu-xhci,id=usb", "-device", "usb-storage,bus=usb.0,drive=boot,bootindex=0"],
             null or "disc" when bios => ["-drive", drive + ",media=cdrom,readonly=on", "-device", "ide-cd,drive=boot,bus=ide.0,bootindex=0"],
             _ => new[] { "-drive", drive, "-device", "ide-hd,drive=boot,bus=ide.0,bootindex=0" },

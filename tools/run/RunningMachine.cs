@@ -18,7 +18,9 @@ public sealed class RunningMachine : IAsyncDisposable
     private readonly List<Process> guards = [];
     private Process process;
     private Stream keyboard;
+    private readonly Lock changing = new(); // of the two below, and of the process
     private TaskCompletionSource restarted; // set while a restart is wanted
+    private bool ending;
     private readonly Task pumping;
     private readonly StringBuilder complaints = new();
     private readonly SemaphoreSlim typing = new(1);
@@ -42,17 +44,19 @@ public sealed class RunningMachine : IAsyncDisposable
     public static async Task<RunningMachine> StartAsync(MachineOptions options, BootFiles files, SerialLog log, Action<ReadOnlyMemory<byte>, string> echo)
     {
         string folder = Directory.CreateTempSubdirectory("lamina-").FullName;
+        IEmulator emulator = null;
         try
         {
             var disks = new List<MachineDisk>();
             foreach (MachineDisk disk in options.Disks)
                 disks.Add(await disk.PrepareAsync(folder, disks.Count));
-            IEmulator emulator = Emulators.Create(options with { Disks = disks }, folder);
+            emulator = Emulators.Create(options with { Disks = disks }, folder);
             await emulator.PrepareAsync(files);
             return new RunningMachine(emulator, folder, log, echo);
         }
         catch
         {
+            emulator?.Dispose();
             Directory.Delete(folder, recursive: true);
             throw;
         }
@@ -85,8 +89,11 @@ public sealed class RunningMachine : IAsyncDisposable
     public async Task RestartAsync()
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        restarted = done;
-        process.Kill();
+        lock (changing)
+        {
+            restarted = done;
+            Kill();
+        }
         await Task.WhenAny(done.Task, pumping);
         if (!done.Task.IsCompletedSuccessfully)
             throw new Failure("the emulator could not be started again");
@@ -124,18 +131,36 @@ public sealed class RunningMachine : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (!process.HasExited)
-            process.Kill();
-        await pumping;
-        process.Dispose();
-        emulator.Dispose();
-        foreach (Process guard in guards)
+        lock (changing)
         {
-            await guard.WaitForExitAsync();
-            guard.Dispose();
+            ending = true;
+            Kill();
         }
-        if (Directory.Exists(folder))
-            Directory.Delete(folder, recursive: true);
+        try
+        {
+            await pumping;
+        }
+        finally
+        {
+            process.Dispose();
+            emulator.Dispose();
+            foreach (Process guard in guards)
+            {
+                await guard.WaitForExitAsync();
+                guard.Dispose();
+            }
+            if (Directory.Exists(folder))
+                Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private void Kill()
+    {
+        try
+        {
+            process.Kill();
+        }
+        catch (InvalidOperationException) { } // it ended by itself, or could not be started again
     }
 
     private async Task PumpAsync(Action<ReadOnlyMemory<byte>, string> echo)
@@ -153,10 +178,16 @@ public sealed class RunningMachine : IAsyncDisposable
                     echo?.Invoke(buffer.AsMemory(0, count), added);
                 }
                 await process.WaitForExitAsync();
-                if (Interlocked.Exchange(ref restarted, null) is not { } done)
-                    return;
-                process.Dispose();
-                Start();
+                TaskCompletionSource done;
+                lock (changing)
+                {
+                    done = restarted;
+                    restarted = null;
+                    if (done == null || ending)
+                        return;
+                    process.Dispose();
+                    Start();
+                }
                 done.SetResult();
             }
         }

@@ -101,8 +101,8 @@ public sealed class SerialLog(Stream copy = null)
 
     private void Take(char c)
     {
-        // A sequence that is cut off, as when a console changes hands in the middle of it: a line end is none of its characters.
-        if (c < ' ' && c != '\a')
+        // One that was cut off, by another writer to the same line, ends here: it must not swallow what follows.
+        if (c is '\r' or '\n' || c == '\x1b' && state != State.Title)
             state = State.Plain;
         switch (state)
         {

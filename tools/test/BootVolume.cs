@@ -38,7 +38,7 @@ public sealed class BootVolume(Workspace workspace, BootRow row, string scratch)
     {
         if (ReferenceGuest.Materials.Contains(name))
             return await MaterialAsync(name);
-        return new[] { row.Folder, workspace.Out, workspace.Cache }.Select(f => Path.Combine(f, name)).FirstOrDefault(File.Exists);
+        return new[] { row.Folder, workspace.Out, workspace.Cache }.Select(f => Path.Combine(f, NamedFiles.Relative(name))).FirstOrDefault(File.Exists);
     }
 
     private static readonly System.Threading.SemaphoreSlim OneAtATime = new(1);

@@ -9,6 +9,9 @@ public unsafe interface IFileSource
     /// <summary>Most bytes that should be read at once, so that progress can be told in between.</summary>
     ulong LargestRead { get; }
 
+    /// <summary>What it means that a file cannot be opened, behind its name.</summary>
+    static abstract ReadOnlySpan<byte> WhyNot { get; }
+
     /// <summary>Opens a file and tells its length in bytes; false when it does not exist or is a directory.</summary>
     bool TryOpen(ReadOnlySpan<byte> name, out ulong length);
 

@@ -92,7 +92,7 @@ public unsafe struct ModuleLoader
         }
         if (!source.TryOpen(name, out ulong length))
         {
-            SayOf(name, ": not found where the loader came from, left out"u8);
+            SayOf(name, TSource.WhyNot);
             return false;
         }
         // An empty file is a module, too: the root says what is wrong with it.

@@ -27,6 +27,8 @@ public unsafe struct VolumeFiles : IFileSource
         return true;
     }
 
+    public static ReadOnlySpan<byte> WhyNot => ": not found where the loader came from, left out"u8;
+
     public readonly ulong LargestRead => 4 * 1024 * 1024;
 
     public bool TryOpen(ReadOnlySpan<byte> name, out ulong length)

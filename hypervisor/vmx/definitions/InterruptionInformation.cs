@@ -40,6 +40,17 @@ public readonly struct InterruptionInformation(ulong value)
 
     public uint ErrorCode => (uint)(Value >> 32);
 
+    /// <summary>Whether an entry can inject it, in some mode: type, vector and error code agree.</summary>
+    // SDM 3C, "VM-Entry Controls for Event Injection".
+    public bool IsInjectable => Type switch
+    {
+        ExternalInterrupt or SoftwareInterrupt or PrivilegedSoftwareException or SoftwareException => !DeliverErrorCode,
+        Nmi => Vector == 2 && !DeliverErrorCode,
+        // Whether there is an error code follows from vector and mode.
+        HardwareException => Vector <= 31 && Vector != 2,
+        _ => false,
+    };
+
     /// <summary>Caused by an instruction and injected with its length: INT n, INT1, INT3, INTO.</summary>
     public bool IsOfInstruction => Type is SoftwareInterrupt or PrivilegedSoftwareException or SoftwareException;
 
@@ -80,6 +91,11 @@ public static class InterruptibilityState
 
     /// <summary>Both kinds of shadow, which end with the instruction in them.</summary>
     public const uint Shadow = BlockingBySti | BlockingByMovSs;
+
+    /// <summary>As an entry accepts it: STI leaves no shadow where IF is clear, MOV SS does.</summary>
+    // SDM 3C, "Checks on Guest Non-Register State".
+    public static ulong ForFlags(ulong state, bool interruptFlag) =>
+        interruptFlag || (state & BlockingBySti) == 0 ? state : state & ~(ulong)BlockingBySti | BlockingByMovSs;
 }
 
 /// <summary>SDM 3C, "Guest Non-Register State", pending debug exceptions.</summary>

@@ -68,6 +68,9 @@ public static class VmxExitReason
     public const ushort XSAVES = 63;
     public const ushort XRSTORS = 64;
 
+    /// <summary>The basic reason, and bit 31: others say in what mode the guest was (27: an enclave) or what is pending besides.</summary>
+    public const uint Compared = 0xFFFF | EntryFailure;
+
     /// <summary>Bit 31 of the whole field: the entry failed, the guest has not run.</summary>
     public const uint EntryFailure = 1u << 31;
 }

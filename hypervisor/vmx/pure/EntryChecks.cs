@@ -16,6 +16,8 @@ public struct EntryLimits
     public ControlCapability Pin, Primary, Secondary, Exit, Entry;
     public ulong Cr0Fixed0, Cr0Fixed1, Cr4Fixed0, Cr4Fixed1;
     public byte AddressBits;
+    /// <summary>VTPR, which is in no field but in the virtual APIC's page.</summary>
+    public byte TaskPriority;
 }
 
 public static partial class EntryChecks<TReader> where TReader : struct, IVmcsReader
@@ -54,6 +56,8 @@ public static partial class EntryChecks<TReader> where TReader : struct, IVmcsRe
         {
             if (!IsPage(vmcs.Read(VmcsField.VirtualApicAddress), limits)) return "virtual-APIC address"u8;
             if (!Has(secondary, SecondaryControls.VirtualInterruptDelivery) && vmcs.Read(VmcsField.TprThreshold) > 15) return "TPR threshold: bits 31:4"u8;
+            if (!Has(secondary, SecondaryControls.VirtualInterruptDelivery | SecondaryControls.VirtualizeApicAccesses)
+                && vmcs.Read(VmcsField.TprThreshold) > (uint)(limits.TaskPriority >> 4)) return "TPR threshold above the task priority"u8;
         }
         else if (Has(secondary, SecondaryControls.VirtualizeX2ApicMode | SecondaryControls.ApicRegisterVirtualization | SecondaryControls.VirtualInterruptDelivery))
             return "virtual APIC without TPR shadow"u8;

@@ -88,12 +88,16 @@ public unsafe struct VmxState
     public uint PendingLength;
     /// <summary>The event is an offered interrupt, which may still be withdrawn.</summary>
     public bool IsOffer;
+    /// <summary>A non-maskable interrupt waits for a shadow to end in which the NMI window may be open.</summary>
+    public bool NmiWaitsForInterruptWindow;
     /// <summary>The processor delivers interrupts by itself out of the virtual-APIC page; and it may have done so since the APIC's cached state was refreshed.</summary>
     public bool IsDelegated, IsApicStale;
     /// <summary>EOI-exit bitmap in the VMCS.</summary>
     public fixed ulong EoiExits[4];
     /// <summary>CR0, CR3, CR4 or EFER was set from outside: PDPTEs are loaded anew where the guest uses them.</summary>
     public bool PdptesStale;
+    /// <summary>CR4 read shadow in the VMCS.</summary>
+    public ulong Cr4ReadShadow;
 
     /// <summary>Registers that no VMCS holds, while another virtual processor runs.</summary>
     public ulong Star, Lstar, Cstar, Sfmask, KernelGsBase, Cr2, Dr6;

@@ -29,7 +29,7 @@ public sealed unsafe class ApicFixture : IDisposable
 
     public uint Read(uint offset, ulong now = 0)
     {
-        Require(Apic.TryReadMmio(offset, now, out uint value));
+        Require(Apic.TryReadMmio(offset, now, out uint value, out _));
         return value;
     }
 

@@ -36,8 +36,8 @@ public class PriorityTests
             switch (op)
             {
                 case 0 or 1 or 2:
-                    Assert.Equal(model.Requested.Add(vector), apic.Assert(vector, flag));
-                    if (flag) model.Level.Add(vector); else model.Level.Remove(vector);
+                    bool changesMode = flag ? model.Level.Add(vector) : model.Level.Remove(vector);
+                    Assert.Equal(model.Requested.Add(vector) | changesMode, apic.Assert(vector, flag));
                     break;
                 case 3 or 4:
                     bool candidate = apic.TryGetCandidate(out byte best);
@@ -137,6 +137,20 @@ public class PriorityTests
         fixture.Apic.Acknowledge(0x60);
         fixture.Apic.Reinstate(0x60);
         Assert.Equal((0x60, -1, 0), (fixture.Apic.HighestRequest, fixture.Apic.HighestInService, fixture.Apic.InServiceCount));
+    }
+
+    // Who tells the processor which vectors' ends it is to report has to hear of it.
+    [Fact]
+    public void AnotherTriggerModeIsNews()
+    {
+        using var fixture = new ApicFixture();
+        Assert.True(fixture.Apic.Assert(0x60, false));
+        Assert.False(fixture.Apic.Assert(0x60, false));
+        Assert.True(fixture.Apic.Assert(0x60, true));
+        Assert.True(fixture.Apic.IsLevelTriggered(0x60));
+        Assert.False(fixture.Apic.Assert(0x60, true));
+        Assert.True(fixture.Apic.Assert(0x60, false));
+        Assert.False(fixture.Apic.IsLevelTriggered(0x60));
     }
 
     [Fact]

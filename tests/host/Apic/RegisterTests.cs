@@ -37,7 +37,7 @@ public unsafe class RegisterTests
         Assert.Equal(legal, fixture.Apic.TryWriteApicBase(Base | to, out ApicEffect effect));
         Assert.Equal(legal ? Base | to : before, fixture.Apic.ApicBase);
         Assert.Equal(legal && from != to, effect.HasModeChanged);
-        Assert.Equal(fixture.Apic.IsXApic, fixture.Apic.TryReadMmio(0x20, 0, out _));
+        Assert.Equal(fixture.Apic.IsXApic, fixture.Apic.TryReadMmio(0x20, 0, out _, out _));
         Assert.Equal(fixture.Apic.IsX2Apic, fixture.Apic.TryReadMsr(0x802, 0, out ulong id));
         if (!fixture.Apic.IsX2Apic) return;
         Assert.Equal(0x25ul, id);
@@ -117,7 +117,7 @@ public unsafe class RegisterTests
         Assert.False(x.Apic.TryWriteMsr(0x830, 0, 0, out _));
         Assert.False(x.Apic.TryReadMsr(0x830, 0, out _));
         using var x2 = new ApicFixture(x2Apic: true);
-        Assert.False(x2.Apic.TryReadMmio(0x20, 0, out _));
+        Assert.False(x2.Apic.TryReadMmio(0x20, 0, out _, out _));
         Assert.False(x2.Apic.TryWriteMmio(0xB0, 0, 0, out _));
     }
 
@@ -282,7 +282,7 @@ public unsafe class RegisterTests
             switch (op)
             {
                 case <= 4: apic.TryWriteMmio(offset, (uint)value, now, out _); break;
-                case 5: apic.TryReadMmio(offset, now, out _); break;
+                case 5: apic.TryReadMmio(offset, now, out _, out _); break;
                 case 6: apic.TryWriteMsr(0x800 + (offset & 0x3F), (uint)value & (uint)(value >> 32), now, out _); break;
                 case 7: apic.TryWriteMsr(offset % 4 == 0 ? 0x1Bu : 0x6E0, offset % 4 == 0 ? Base | (value & 0xD00) : now + (value & 0xFFF), now, out _); break;
                 case 8: apic.Deliver(new IcrCommand(value)); break;
@@ -309,5 +309,19 @@ public unsafe class RegisterTests
         Assert.Equal(0u, fixture.Raw(0x3E0) & ~0xBu);
         if ((fixture.Raw(0xF0) & 0x100) != 0) return;
         foreach (uint lvt in new[] { 0x2F0u, 0x320u, 0x330u, 0x340u, 0x350u, 0x360u, 0x370u }) Assert.NotEqual(0u, fixture.Raw(lvt) & 0x10000);
+    }
+
+    [Fact]
+    public void A_read_of_no_register_may_raise_an_interrupt()
+    {
+        using var fixture = new ApicFixture();
+        fixture.Write(ApicRegisters.LvtError, 0x45);
+        Assert.True(fixture.Apic.TryReadMmio(0x40, 0, out _, out ApicEffect effect));
+        Assert.True(effect.HasInterruptsChanged);
+        Assert.Equal(0x45, fixture.Apic.HighestRequest);
+        fixture.Apic.TryReadMmio(0x40, 0, out _, out effect);
+        Assert.True(effect.IsNone);
+        fixture.Apic.TryReadMmio(ApicRegisters.TaskPriority, 0, out _, out effect);
+        Assert.True(effect.IsNone);
     }
 }

@@ -19,12 +19,33 @@ public class BootMediaTests
         Assert.Contains("multiboot2 '/boot/lamina.mb2'\n", text);
         Assert.Contains("module2 '/lamina/lamina.json' 'lamina.json'\n", text);
         Assert.Contains("module2 '/lamina/it'\\''s a kernel' 'it'\\''s a kernel'\n", text);
-        Assert.Contains("module2 '/lamina/boot/x' '/boot/x'\n", text);
+        Assert.Contains("module2 '/boot/x' '/boot/x'\n", text);
         // The kernel's wish is taken down by multiboot2: what overrides it must come later.
         Assert.True(text.IndexOf("set gfxpayload=text") > text.IndexOf("multiboot2"));
         Assert.EndsWith("boot\n", text);
         Assert.DoesNotContain("gfxpayload", GrubConfiguration.Text("/k", files, GrubScreen.Framebuffer));
     }
+
+    [Theory]
+    [InlineData("vmlinuz", "lamina/vmlinuz", "vmlinuz")]
+    [InlineData("disks/a.img", "lamina/disks/a.img", "disks/a.img")]
+    [InlineData("/boot/vmlinuz", "boot/vmlinuz", "boot/vmlinuz")]
+    public void A_leading_slash_means_the_volumes_root(string name, string place, string relative)
+    {
+        Assert.Equal(place, NamedFiles.Place(name));
+        Assert.Equal(relative, NamedFiles.Relative(name));
+        var files = new BootFiles("/out", new Dictionary<string, string> { [name] = "/a" });
+        Assert.Equal("/a", files.UefiVolume[place]);
+        Assert.Contains($"module2 '/{place}' '{name}'\n", GrubConfiguration.Text("/k", files, GrubScreen.Text));
+    }
+
+    [Theory]
+    [InlineData(0, 0)]
+    [InlineData(1, 0x100000)]
+    [InlineData(0x100000, 0x100000)]
+    [InlineData(0x3FFFFF, 0x400000)]
+    [InlineData(0x500001, 0x600000)]
+    public void A_volume_is_never_smaller_than_what_is_on_it(long size, long rounded) => Assert.Equal(rounded, FatVolume.Round(size));
 
     [Fact]
     public void The_boot_sector_finds_the_core_image_and_that_the_rest_of_itself()

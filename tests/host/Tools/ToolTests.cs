@@ -68,6 +68,15 @@ public class ToolTests
               "disks": [ { "path": "disks\a.img" }, { "path": "disks/a.img" } ], "kernel" }
             """));
 
+    [Theory]
+    [InlineData("""{"kernel": "dir\\vmlinuz"}""", "dir/vmlinuz")]
+    [InlineData("""{"kernel": "\\boot\\vmlinuz"}""", "/boot/vmlinuz")]
+    [InlineData("""{"kernel": "dir\/vmlinuz"}""", "dir/vmlinuz")]
+    [InlineData("""{"kernel": "/boot/vmlinuz"}""", "/boot/vmlinuz")]
+    [InlineData("""{"kernel": "my\u0020kernel"}""", "my kernel")]
+    [InlineData("""{"kernel": "a \"b\""}""", "a \"b\"")]
+    public void A_name_is_what_the_loaders_take_it_for(string config, string name) => Assert.Equal([name], NamedFiles.In(config));
+
     [Fact]
     public void Guest_lines_count_once_by_name_and_a_failure_wins()
     {
@@ -140,6 +149,19 @@ public class ToolTests
     [InlineData("amd", "fast", "there are auto, kvm, tcg and bochs")]
     public void A_machine_that_cannot_be_had_is_refused_in_one_line(string cpu, string accel, string why) =>
         Assert.Contains(why, Assert.Throws<Failure>(() => Emulators.Check(new MachineOptions { Cpu = cpu, Accel = accel })).Message);
+
+    [Theory]
+    [InlineData(null, null)]
+    [InlineData("net", null)]
+    [InlineData("usb", null)]
+    [InlineData(null, "bios")]
+    public void A_comma_in_a_path_is_none_of_a_list(string boot, string firmware)
+    {
+        var options = new MachineOptions { Cpu = "amd", Accel = "tcg", Boot = boot, Firmware = firmware };
+        List<string> arguments = Qemu.CommandLine(options, "/x,y");
+        Assert.Contains(arguments, a => a.Contains("/x,,y/"));
+        Assert.DoesNotContain(arguments, a => a.Contains("/x,y"));
+    }
 
     [Fact]
     public void What_follows_the_dashes_replaces_what_the_tool_would_say()

@@ -19,7 +19,7 @@ public sealed class EntryChecksTests
     {
         Pin = new(0x0000_00FF_0000_0016), Primary = new(0xFFF9_FFFE_0400_6172), Secondary = new(0x0000_FFFF_0000_0000),
         Exit = new(0x01FF_FFFF_0003_6DFB), Entry = new(0x0003_FFFF_0000_11FB),
-        Cr0Fixed0 = 0x8000_0021, Cr0Fixed1 = 0xFFFF_FFFF, Cr4Fixed0 = 0x2000, Cr4Fixed1 = 0x37_67FF, AddressBits = 40,
+        Cr0Fixed0 = 0x8000_0021, Cr0Fixed1 = 0xFFFF_FFFF, Cr4Fixed0 = 0x2000, Cr4Fixed1 = 0x37_67FF, AddressBits = 40, TaskPriority = 0x5F,
     };
 
     private static Dictionary<ushort, ulong> LongMode()
@@ -74,6 +74,8 @@ public sealed class EntryChecksTests
     [InlineData(AddressOfMsrBitmaps, 0x1001UL, "MSR-bitmap address")]
     [InlineData(VirtualApicAddress, 0x100_0000_0000UL, "virtual-APIC address")]
     [InlineData(TprThreshold, 16UL, "TPR threshold: bits 31:4")]
+    [InlineData(TprThreshold, 5UL, "none that is known here")]
+    [InlineData(TprThreshold, 6UL, "TPR threshold above the task priority")]
     [InlineData(VirtualProcessorIdentifier, 0UL, "VPID of 0")]
     [InlineData(SecondaryProcessorBasedVmExecutionControls, 0xE8UL, "unrestricted guest without EPT")]
     [InlineData(VmcsField.EptPointer, 0x3016UL, "EPT pointer")]

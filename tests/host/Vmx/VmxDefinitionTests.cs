@@ -366,4 +366,34 @@ public sealed class VmxDefinitionTests
             }
             return true;
         });
+
+    [Theory]
+    [InlineData(0x8000_0030UL, true)]
+    [InlineData(0x8000_0830UL, false)] // an interrupt with an error code
+    [InlineData(0x8000_0130UL, false)]
+    [InlineData(0x8000_0202UL, true)]
+    [InlineData(0x8000_0203UL, false)]
+    [InlineData(0x8000_0A02UL, false)]
+    [InlineData(0x8000_0306UL, true)]
+    [InlineData(0x8000_0B0EUL, true)]
+    [InlineData(0x8000_0302UL, false)]
+    [InlineData(0x8000_0320UL, false)]
+    [InlineData(0x8000_0480UL, true)]
+    [InlineData(0x8000_0C80UL, false)]
+    [InlineData(0x8000_0501UL, true)]
+    [InlineData(0x8000_0D01UL, false)]
+    [InlineData(0x8000_0603UL, true)]
+    [InlineData(0x8000_0E03UL, false)]
+    [InlineData(0x8000_0700UL, false)]
+    public void What_no_entry_injects_is_known(ulong value, bool injectable) => Assert.Equal(injectable, new InterruptionInformation(value).IsInjectable);
+
+    [Theory]
+    [InlineData(InterruptibilityState.BlockingBySti, true, InterruptibilityState.BlockingBySti)]
+    [InlineData(InterruptibilityState.BlockingBySti, false, InterruptibilityState.BlockingByMovSs)]
+    [InlineData(InterruptibilityState.BlockingBySti | InterruptibilityState.BlockingByNmi, false, InterruptibilityState.BlockingByMovSs | InterruptibilityState.BlockingByNmi)]
+    [InlineData(InterruptibilityState.BlockingByMovSs, true, InterruptibilityState.BlockingByMovSs)]
+    [InlineData(InterruptibilityState.BlockingByNmi, false, InterruptibilityState.BlockingByNmi)]
+    [InlineData(0u, false, 0u)]
+    public void A_shadow_without_if_is_that_of_a_load_of_ss(uint state, bool interruptFlag, uint expected) =>
+        Assert.Equal(expected, InterruptibilityState.ForFlags(state, interruptFlag));
 }

@@ -1,0 +1,28 @@
+// What a non-maskable interrupt has to wait for. SDM 3C, "Guest Non-Register State", "NMI-Window Exiting and Virtual-NMI Blocking".
+
+namespace Lamina.Hypervisor.Vmx;
+
+public enum NmiWindow : byte
+{
+    /// <summary>Nothing: it is injected.</summary>
+    Open,
+    /// <summary>The guest exits when nothing blocks NMIs any more.</summary>
+    Nmi,
+    /// <summary>The guest exits when it can take interrupts.</summary>
+    Interrupt,
+}
+
+public static class NmiWindows
+{
+    /// <param name="interruptibility">The guest's interruptibility state.</param>
+    /// <param name="isBusy">Another event is injected at the next entry.</param>
+    // A processor may open the NMI window in STI's shadow, again and again; the interrupt window it may not, and IF is set there.
+    public static NmiWindow For(ulong interruptibility, bool isBusy)
+    {
+        const ulong obstacles = InterruptibilityState.Shadow | InterruptibilityState.BlockingByNmi;
+        ulong blocking = interruptibility & obstacles;
+        if (blocking == 0 && !isBusy)
+            return NmiWindow.Open;
+        return blocking == InterruptibilityState.BlockingBySti && !isBusy ? NmiWindow.Interrupt : NmiWindow.Nmi;
+    }
+}
