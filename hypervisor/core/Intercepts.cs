@@ -13,13 +13,16 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
     /// <summary>The parent's virtual processor that intercept messages go to.</summary>
     private static VirtualProcessor* Parent => Partitions.Root->GetVp(0);
 
-    /// <summary>Starts a message: payload zeroed and its common header filled.</summary>
-    private static T* Begin<T>(VirtualProcessor* vp, uint messageType, byte accessType, byte instructionLength) where T : unmanaged
+    /// <summary>Starts a message of a payload: zeroed, with its common header filled.</summary>
+    private static T* Begin<T>(VirtualProcessor* vp, uint messageType, byte accessType, byte instructionLength) where T : unmanaged =>
+        (T*)Begin(vp, messageType, sizeof(T), accessType, instructionLength);
+
+    private static ulong* Begin(VirtualProcessor* vp, uint messageType, int payloadSize, byte accessType, byte instructionLength)
     {
         HvMessage* message = &vp->InterceptMessage;
         for (int i = 0; i < 30; i++) message->Payload[i] = 0;
         message->Header.MessageType = messageType;
-        message->Header.PayloadSize = (byte)sizeof(T);
+        message->Header.PayloadSize = (byte)payloadSize;
         message->Header.SenderOrPort = vp->Partition->Id;
         HvX64InterceptMessageHeader* header = (HvX64InterceptMessageHeader*)message->Payload;
         header->VpIndex = new VpIndex(vp->Index);
@@ -31,7 +34,7 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         CopySegment(vp, HvRegisterName.HvX64RegisterCs, &header->CsSegment);
         header->Rip = TBackend.GetRip(vp);
         header->Rflags = TBackend.GetRflags(vp);
-        return (T*)message->Payload;
+        return message->Payload;
     }
 
     private static void CopySegment(VirtualProcessor* vp, uint name, HvX64SegmentRegister* destination)
