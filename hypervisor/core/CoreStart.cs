@@ -89,6 +89,8 @@ public static unsafe class CoreStart<TBackend> where TBackend : struct, IBackend
         DeviceInterrupts.Initialize();
         LogicalProcessor* processor = LogicalProcessor.Current;
         processor->ApicId = PhysicalApic.Id;
+        if (!LogicalProcessors.TryGivePages(processor))
+            Panic.Stop("core: no pages for the first processor"u8);
         TBackend.InitializeMachine();
         Initialize(processor);
         LogicalProcessors.Add(processor);
@@ -110,9 +112,6 @@ public static unsafe class CoreStart<TBackend> where TBackend : struct, IBackend
 
     private static void Initialize(LogicalProcessor* processor)
     {
-        if (!CoreMemory.TryTakePage(out ulong stats))
-            Panic.Stop("core: no page for a processor's counters"u8);
-        processor->Stats = (HvStatsPage*)PhysicalMap.ToPointer(stats);
         Scheduler<TBackend>.Initialize(processor);
         PhysicalApic.EnableTimer();
         TBackend.InitializeProcessor(processor);

@@ -88,6 +88,8 @@ public unsafe struct LogicalProcessor
 public struct BackendProcessor
 {
     public uint NextTag, TagGeneration;
+    /// <summary>Physical address of a page that the processor itself wants while guests are entered.</summary>
+    public ulong Page;
     /// <summary>Exits on the short path until the physical APIC is made to look whether it must interrupt.</summary>
     public uint ExitsToReassessment;
     /// <summary>Physical address; 0 for none.</summary>
@@ -114,6 +116,15 @@ public static unsafe class LogicalProcessors
     /// <summary>What each says of itself, for <see cref="Placement"/>.</summary>
     public static System.ReadOnlySpan<ProcessorLoad> AllLoads => ((System.Span<ProcessorLoad>)Storage.Loads).Slice(0, Counter.Count);
     public static ref ProcessorLoad LoadOf(LogicalProcessor* processor) => ref Storage.Loads[processor->Index];
+
+    /// <summary>A processor's pages outside its area: counters, and one for the backend.</summary>
+    public static bool TryGivePages(LogicalProcessor* processor)
+    {
+        if (!CoreMemory.TryTakePage(out ulong stats) || !CoreMemory.TryTakePage(out processor->Backend.Page))
+            return false;
+        processor->Stats = (HvStatsPage*)PhysicalMap.ToPointer(stats);
+        return true;
+    }
 
     /// <summary>The processor is ready to be asked.</summary>
     public static void Add(LogicalProcessor* processor)

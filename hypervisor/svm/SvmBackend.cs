@@ -77,10 +77,8 @@ public readonly unsafe partial struct SvmBackend : IBackend
         processor->Backend.NextTag = 1;
         processor->Backend.TagGeneration = 1;
         processor->Backend.ExitsToReassessment = ExitsPerReassessment;
-        if (!CoreMemory.TryTakePage(out ulong hostSave))
-            Panic.Stop("svm: no page for the host's state"u8);
         Instructions.WrMsr(MSR_EFER, Instructions.RdMsr(MSR_EFER) | EferSvme);
-        Instructions.WrMsr(MSR_VM_HSAVE_PA, hostSave);
+        Instructions.WrMsr(MSR_VM_HSAVE_PA, processor->Backend.Page);
     }
 
     private static ReadOnlySpan<uint> ExchangedMsrs => [

@@ -69,8 +69,7 @@ public readonly unsafe partial struct VmxBackend : IBackend
             Instructions.WrMsr(Msr.IA32_FEATURE_CONTROL, control.WithVmxOutsideSmx(true).WithLock(true).Value);
         Instructions.WriteCr0((Instructions.ReadCr0() | Instructions.RdMsr(Msr.IA32_VMX_CR0_FIXED0)) & Instructions.RdMsr(Msr.IA32_VMX_CR0_FIXED1));
         Instructions.WriteCr4((Instructions.ReadCr4() | Instructions.RdMsr(Msr.IA32_VMX_CR4_FIXED0)) & Instructions.RdMsr(Msr.IA32_VMX_CR4_FIXED1));
-        if (!CoreMemory.TryTakePage(out ulong region))
-            Panic.Stop("vmx: no page for VMXON"u8);
+        ulong region = processor->Backend.Page;
         *(uint*)PhysicalMap.ToPointer(region) = VmxFeatures.RevisionIdentifier;
         if (VmxOn(region) != 0)
             Panic.Stop("vmx: VMXON failed"u8);

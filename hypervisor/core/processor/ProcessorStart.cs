@@ -28,7 +28,7 @@ public static unsafe class ProcessorStart
     private const int PageAddress = 8, Far32 = 12, Far64 = 18, GdtBase = 26, LowTable = 32, CoreCr3 = 40, StackTop = 48, EntryPoint = 56, Gdt = 64;
     private const int TrampolineBytes = 0x800, UpperHalf = 256, TableEntries = 512;
     private const ulong PresentWritable = 3, PresentWritableLarge = 0x83;
-    private const ulong InitMicroseconds = 10_000, StartupMicroseconds = 200, AnswerMicroseconds = 2_000_000;
+    private const ulong InitMicroseconds = 10_000, StartupMicroseconds = 200, AnswerMicroseconds = 10_000_000;
     private const uint IcrInit = 5 << 8 | 1 << 14, IcrStartup = 6 << 8 | 1 << 14;
     private const int CounterRounds = 2000;
     private const uint NobodyInXApic = 0xFF, NobodyInX2Apic = 0xFFFFFFFF;
@@ -63,6 +63,12 @@ public static unsafe class ProcessorStart
             }
             *processor = default;
             processor->ApicId = apicId;
+            // One that comes late finds everything in its own area, and takes nothing from a pool that is another's by then.
+            if (!LogicalProcessors.TryGivePages(processor))
+            {
+                Report(apicId, ": no memory for it"u8, 0);
+                return;
+            }
             Fill(page, handover->TrampolinePhysical, lowTable, stack);
             Start(processor, (byte)(handover->TrampolinePhysical >> 12));
         }
