@@ -74,7 +74,7 @@ public readonly unsafe partial struct VmxBackend
 
     public static bool HasPendingInjection(VirtualProcessor* vp) => StateOf(vp)->PendingEvent != 0;
 
-    /// Interrupts are offered anew right behind it (<see cref="Interrupts{TBackend}.PrepareEntry"/>).
+    // Interrupts are offered anew right behind it (Interrupts.PrepareEntry).
     public static bool TryInjectNmi(VirtualProcessor* vp)
     {
         VmxState* state = StateOf(vp);

@@ -61,7 +61,7 @@ public unsafe struct NetworkFiles : IFileSource
         return true;
     }
 
-    /// Nothing more is known: the firmware has one error for all of it.
+    // Nothing more is known: the firmware has one error for all of it.
     public static ReadOnlySpan<byte> WhyNot => ": the TFTP server does not have it, does not tell its size (option tsize), or does not answer; left out"u8;
 
     public readonly ulong LargestRead => ulong.MaxValue;
