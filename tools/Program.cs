@@ -3,6 +3,7 @@ using System;
 using System.CommandLine;
 using System.Linq;
 using System.Threading.Tasks;
+using Lamina.Tools.Bench;
 using Lamina.Tools.Build;
 using Lamina.Tools.Guest;
 using Lamina.Tools.Run;
@@ -22,7 +23,7 @@ public static class Program
         var root = new RootCommand("Lamina: builds, boots and tests the hypervisor.")
         {
             BuildCommand(), RunCommand(extra), TestCommand(), GuestCommand(), SymbolizeCommand(),
-            ImageCommand(), Later("bench", "the measurements"),
+            ImageCommand(), BenchCommand(),
         };
         try
         {
@@ -126,14 +127,11 @@ public static class Program
         return command;
     }
 
-    private static Command Later(string name, string what)
+    private static Command BenchCommand()
     {
-        var command = new Command(name, $"Not built yet: {what}.") { TreatUnmatchedTokensAsErrors = false };
-        command.SetAction(_ =>
-        {
-            Report.Error($"{name} ({what}) comes with a later issue");
-            return 2;
-        });
+        var against = new Option<string>("--against") { Description = "Peers to run in the same emulator: kvm, xen or kvm,xen", DefaultValueFactory = _ => "" };
+        var command = new Command("bench", "The measurements.") { against };
+        command.SetAction(parsed => BenchVerb.RunAsync(Workspace.Find(), parsed.GetValue(against).Split(',', StringSplitOptions.RemoveEmptyEntries)));
         return command;
     }
 }

@@ -14,7 +14,6 @@ XAPIC_VERSION   equ APIC_PAGE + 0x30
 XAPIC_SPURIOUS  equ APIC_PAGE + 0xF0
 XAPIC_ICR_LOW   equ APIC_PAGE + 0x300
 XAPIC_ICR_HIGH  equ APIC_PAGE + 0x310
-X2APIC_TPR      equ 0x808
 X2APIC_EOI      equ 0x80B
 X2APIC_SPURIOUS equ 0x80F
 X2APIC_LVT_TIMER equ 0x832
@@ -155,6 +154,9 @@ section .rodata
 section .text
 
 enable_interrupts:
+    mov al, 0xFF                ; a firmware may have left the legacy interrupt controllers' timer running
+    out 0x21, al
+    out 0xA1, al
     mov eax, VECTOR_XAPIC
     mov edx, xapic_interrupt
     call set_gate
@@ -274,9 +276,6 @@ measure_x2apic:
 .present:
     write_msr APIC_BASE, APIC_PAGE + APIC_ENABLED + X2APIC_ENABLED
     write_msr X2APIC_SPURIOUS, 0x1FF
-    measure "wrmsr-tpr"
-    write_msr X2APIC_TPR, 0
-    measured
     measure "wrmsr-eoi"
     write_msr X2APIC_EOI, 0
     measured
