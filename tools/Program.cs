@@ -129,9 +129,17 @@ public static class Program
 
     private static Command BenchCommand()
     {
-        var against = new Option<string>("--against") { Description = "Peers to run in the same emulator: kvm, xen or kvm,xen", DefaultValueFactory = _ => "" };
-        var command = new Command("bench", "The measurements.") { against };
-        command.SetAction(parsed => BenchVerb.RunAsync(Workspace.Find(), parsed.GetValue(against).Split(',', StringSplitOptions.RemoveEmptyEntries)));
+        var against = new Option<string>("--against") { Description = "Peers to run the same guests under, in the same emulator: kvm, xen, or kvm,xen", DefaultValueFactory = _ => "" };
+        var wall = new Option<bool>("--wall") { Description = "Also by the clock on the wall" };
+        var json = new Option<string>("--json") { Description = "File for the results" };
+        var compare = new Option<string>("--compare") { Description = "A file that --json wrote: exit 1 when what is counted differs by more than 1 %" };
+        var docs = new Option<bool>("--docs") { Description = "Renew docs/benchmarks.md, .json and .svg" };
+        var command = new Command("bench", "The measurements, in an emulator that counts instructions, as a table.") { against, wall, json, compare, docs };
+        command.SetAction(parsed => BenchVerb.RunAsync(Workspace.Find(), new BenchOptions
+        {
+            Against = parsed.GetValue(against).Split(',', StringSplitOptions.RemoveEmptyEntries), Wall = parsed.GetValue(wall),
+            Json = parsed.GetValue(json), Compare = parsed.GetValue(compare), Documents = parsed.GetValue(docs),
+        }));
         return command;
     }
 }

@@ -27,7 +27,25 @@ public sealed class BenchMaterial(Workspace workspace)
 
     public Task<string> KernelAsync() => guest.ObtainAsync(GuestKernel.File);
     public Task<string> XenKernelAsync() => guest.ObtainAsync(XenKernel.File);
-    public async Task<string> KernelVersionAsync(Kernel kernel) => (await guest.PackageAsync(kernel)).Version;
+
+    /// <summary>What ran in the measured machines.</summary>
+    public async Task<IReadOnlyDictionary<string, string>> VersionsAsync(bool kvm, bool xen)
+    {
+        Outcome qemu = await ChildProcess.RequireAsync("qemu-system-x86_64", ["--version"]);
+        var versions = new Dictionary<string, string> { ["emulator"] = qemu.Output.Split('\n')[0].Trim(), ["guest"] = (await guest.PackageAsync(GuestKernel)).Version };
+        if (kvm)
+            versions["KVM"] = "of the guest's kernel, " + await VersionAsync("qemu-system-x86");
+        if (xen)
+            versions["Xen"] = $"{await VersionAsync(XenPackage)}, domain 0 {(await guest.PackageAsync(XenKernel)).Version}";
+        return versions;
+    }
+
+    // Of the file that was downloaded: the archive may have a newer one by now.
+    private Task<string> VersionAsync(string package)
+    {
+        string file = Directory.EnumerateFiles(Path.Combine(workspace.Cache, "apt", "packages"), package + "_*.deb").OrderBy(File.GetLastWriteTimeUtc).Last();
+        return Task.FromResult(Path.GetFileNameWithoutExtension(file).Replace('_', ' ').Replace("%3a", ":"));
+    }
 
     /// <summary>The reference guest's initrd, but that its init is the program that says what the TSC is.</summary>
     public Task<string> GuestInitrdAsync() => MakeAsync("bench-guest.img", [Stamp], async target =>
@@ -77,6 +95,31 @@ public sealed class BenchMaterial(Workspace workspace)
         using FileStream file = File.Create(target);
         await unpacking.CopyToAsync(file);
         return target;
+    }
+
+    /// <summary>Code and data of KVM's two modules; the Linux under them is not counted.</summary>
+    public async Task<long> KvmBytesAsync()
+    {
+        (string package, _) = await guest.PackageAsync(GuestKernel);
+        string scratch = Path.Combine(workspace.Cache, "bench-kvm.modules");
+        long sum = 0;
+        foreach ((string name, byte[] contents) in (await ModuleSet.InLoadOrderAsync(package, scratch, "kvm_amd")).Where(m => m.Name.StartsWith("kvm", StringComparison.Ordinal)))
+        {
+            string file = Path.Combine(workspace.Cache, "bench-" + name);
+            File.WriteAllBytes(file, contents);
+            sum += await BytesAsync(file);
+            File.Delete(file);
+        }
+        return sum;
+    }
+
+    public async Task<long> XenBytesAsync() => await BytesAsync(await XenAsync());
+
+    // "   text    data     bss     dec     hex filename", then the numbers.
+    private static async Task<long> BytesAsync(string file)
+    {
+        Outcome sizes = await ChildProcess.RequireAsync("llvm-size", [file]);
+        return long.Parse(sizes.Output.Split('\n')[1].Split((char[])null, StringSplitOptions.RemoveEmptyEntries)[3], System.Globalization.CultureInfo.InvariantCulture);
     }
 
     private Task<PackagedPrograms> XenProgramsAsync() =>
