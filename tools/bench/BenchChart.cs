@@ -18,7 +18,7 @@ public static class BenchChart
 
     public static string Write(BenchResults results)
     {
-        BenchRow[] rows = BenchRows.RoundTrips.Where(r => Present(results, r).Length > 1).ToArray();
+        BenchRow[] rows = BenchRows.RoundTrips.Where(r => Present(results, r).Length > 1 && r.Unit == "").ToArray();
         double most = rows.SelectMany(r => Present(results, r).Select(s => results.Get(r.Name, s).Value)).DefaultIfEmpty(10).Max();
         int decades = (int)Math.Ceiling(Math.Log10(Math.Max(most, 10)));
         double Scale(double value) => Math.Log10(Math.Max(value, 1)) / decades * (Width - Left - Right);

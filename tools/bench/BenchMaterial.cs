@@ -23,6 +23,7 @@ public sealed class BenchMaterial(Workspace workspace)
 
     public string CostGuest => Path.Combine(workspace.Out, "guest-cost.elf");
     public string Limit => Path.Combine(workspace.Out, "limit.elf");
+    private string LeastVmm => Path.Combine(workspace.Out, "guest-least-vmm");
     private string Stamp => Path.Combine(workspace.Out, "guest-stamp");
 
     public Task<string> KernelAsync() => guest.ObtainAsync(GuestKernel.File);
@@ -65,6 +66,7 @@ public sealed class BenchMaterial(Workspace workspace)
         return await HostAsync("kvm", GuestKernel, ["kvm_amd"], commandLine, async archive =>
         {
             await programs.AddAsync(archive, "usr/bin/qemu-system-x86_64");
+            archive.AddFile("bin/guest-least-vmm", File.ReadAllBytes(LeastVmm), executable: true);
             programs.AddData(archive, "usr/share/seabios/bios-256k.bin", "usr/share/qemu/linuxboot_dma.bin", "usr/share/qemu/multiboot_dma.bin", "usr/share/qemu/kvmvapic.bin");
         });
     }
@@ -132,6 +134,8 @@ public sealed class BenchMaterial(Workspace workspace)
         string guestKernel = await KernelAsync(), initrd = await GuestInitrdAsync();
         (string package, string version) = await guest.PackageAsync(kernel);
         string[] parts = [Stamp, CostGuest, guestKernel, initrd, Path.Combine(scripts, "common"), Path.Combine(scripts, name)];
+        if (name == "kvm")
+            parts = [.. parts, LeastVmm];
         return await MakeAsync($"bench-{name}.img", parts, async target =>
         {
             var archive = new CpioArchive();

@@ -42,6 +42,7 @@ public static class BenchRows
         new("wrmsr-eoi", "WRMSR x2APIC EOI", "", true),
         new("in-no-device", "IN, port without a device", "", true),
         new("in-uart", "IN, port of a UART (root's worker, QEMU)", "", true, Bar.Times(0.5, Subject.Kvm, "<= KVM / 2")),
+        new("in-uart-least", "the same; on KVM the least program, no QEMU", "", true, Bar.Times(0.5, Subject.Kvm, "<= KVM / 2")),
         new("page-first-touch", "first touch of a page", "", true, Fifth),
         new("apic-page-read", "read of the APIC page", "", true),
         new("self-ipi-page", "self-IPI by the APIC page, to the end of its handler", "", true, Fifth),
@@ -52,6 +53,8 @@ public static class BenchRows
         new("signal-and-back", "SignalEvent to a VSP, its answer, the interrupt", "", true),
         new("read-4k", "read of 4 KiB from a disk in memory, alone", "", true),
         new("read-4k-of-32", "the same, each of 32 at once", "", true),
+        new("signals-of-32", "signals to the VSP for 32 reads at once", "signals", true, Bar.AtMost(1, "<= 1 a batch")),
+        new("answers-of-32", "signals back", "signals", true, Bar.AtMost(1, "<= 1 a batch")),
     ];
 
     public static readonly BenchRow[] Whole =

@@ -37,7 +37,7 @@ public static class BenchVerb
             throw new Failure($"--compare {options.Compare}: no such file", 2);
         BenchResults earlier = options.Compare == null ? null : BenchJson.Read(File.ReadAllText(options.Compare));
         bool kvm = options.Against.Contains("kvm"), xen = options.Against.Contains("xen");
-        await Requirements.EnsureAsync(Requirements.Build, Requirements.Qemu, Requirements.Uefi, Requirements.Guest);
+        await Requirements.EnsureAsync(Requirements.Build, Requirements.Qemu, Requirements.Grub, Requirements.Guest);
         IReadOnlyList<ImageSize> sizes = await BuildVerb.RunAsync(workspace, []);
         using var stop = new CancellationTokenSource();
         using var signals = new Signals(stop.Cancel);

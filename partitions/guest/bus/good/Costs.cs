@@ -50,6 +50,7 @@ public static unsafe class Costs
             samples[round] = RunToEnd(ref client);
         }
         Print("read-4k"u8, samples);
+        uint sent = client.Channel.Signals, received = GuestBus.SignalsOf(client.Channel.RelId);
         for (uint round = 0; round < Rounds; round++)
         {
             for (uint i = 0; i < Deep; i++)
@@ -57,6 +58,8 @@ public static unsafe class Costs
             samples[round] = RunToEnd(ref client) / Deep;
         }
         Print("read-4k-of-32"u8, samples);
+        PrintMean("signals-of-32"u8, client.Channel.Signals - sent);
+        PrintMean("answers-of-32"u8, GuestBus.SignalsOf(client.Channel.RelId) - received);
         GuestBus.Leave();
     }
 
@@ -76,6 +79,13 @@ public static unsafe class Costs
         return Instructions.RdTsc() - start;
     }
 
+    /// <summary>Of so many in all rounds, a round's share, rounded up.</summary>
+    private static void PrintMean(System.ReadOnlySpan<byte> name, uint total)
+    {
+        ulong mean = (total + Rounds - 1) / Rounds;
+        PrintLine(name, mean, mean);
+    }
+
     private static void Print(System.ReadOnlySpan<byte> name, ulong* samples)
     {
         for (uint i = 1; i < Rounds; i++)
@@ -85,9 +95,14 @@ public static unsafe class Costs
             for (; place > 0 && samples[place - 1] > value; place--) samples[place] = samples[place - 1];
             samples[place] = value;
         }
+        PrintLine(name, samples[0], samples[Rounds / 2]);
+    }
+
+    private static void PrintLine(System.ReadOnlySpan<byte> name, ulong least, ulong median)
+    {
         byte* buffer = stackalloc byte[96];
         var line = new TextWriter(buffer, 96);
-        line.Text("COST "u8).Text(name).Char((byte)' ').Decimal(samples[0]).Char((byte)' ').Decimal(samples[Rounds / 2]);
+        line.Text("COST "u8).Text(name).Char((byte)' ').Decimal(least).Char((byte)' ').Decimal(median);
         Serial.Line(line.Written);
     }
 }
