@@ -1,11 +1,14 @@
 // The bench verb's own logic: lines of the guests, bars, ratios, and what is written.
 using System;
 using System.Collections.Generic;
+using System.IO;
 using System.Linq;
+using System.Text;
 using System.Text.Json.Nodes;
 using System.Xml.Linq;
 using Lamina.Tools;
 using Lamina.Tools.Bench;
+using Lamina.Tools.Guest;
 using Xunit;
 
 namespace Lamina.Tests.Host.Tools;
@@ -167,4 +170,32 @@ public class BenchTests
     [InlineData(4.521, "4.52")]
     [InlineData(null, "-")]
     public void Numbers_have_three_digits(double? value, string shown) => Assert.Equal(shown, BenchResults.Show(value));
+}
+
+public class CpioArchiveTests
+{
+    [Fact]
+    public void Folders_on_the_way_come_once_and_before_their_files()
+    {
+        using var folder = new Scratch();
+        string file = folder.File("archive");
+        var archive = new CpioArchive();
+        archive.AddFileWithFolders("usr/lib/a.so", [1, 2, 3], executable: true);
+        archive.AddFileWithFolders("usr/lib/b.so", [4], executable: false);
+        archive.WriteUncompressedTo(file);
+        Assert.Equal(["usr", "usr/lib", "usr/lib/a.so", "usr/lib/b.so", "TRAILER!!!"], Names(System.IO.File.ReadAllBytes(file)));
+    }
+
+    // Linux, "initramfs buffer format".
+    private static IEnumerable<string> Names(byte[] archive)
+    {
+        int Field(int at, int number) => Convert.ToInt32(Encoding.ASCII.GetString(archive, at + 6 + 8 * number, 8), 16);
+        static int Even(int at) => (at + 3) & ~3;
+        for (int at = 0; at < archive.Length;)
+        {
+            int length = Field(at, 6), name = Field(at, 11);
+            yield return Encoding.ASCII.GetString(archive, at + 110, name - 1);
+            at = Even(Even(at + 110 + name) + length);
+        }
+    }
 }
