@@ -10,7 +10,7 @@ using Lamina.Tools.Run;
 namespace Lamina.Tools.Bench;
 
 /// <summary>What a measured machine said.</summary>
-public sealed record BenchLog(string Text, string Command)
+public sealed record BenchLog(string Text)
 {
     /// <summary>The first group of the first line that matches, or a failure that says what was looked for.</summary>
     public string Require(string pattern) =>
@@ -52,7 +52,9 @@ public sealed class BenchMachine(Workspace workspace, CancellationToken stop)
             {
                 throw new Failure($"{name}: not done within {seconds:0} s; see {Workspace.Show(logFile)}");
             }
-            return new BenchLog(serial.Text, machine.CommandLine);
+            if (Regex.Match(serial.Text, @"\bBENCH-FAILED (.*)$", RegexOptions.Multiline) is { Success: true } failed)
+                throw new Failure($"{name}: {failed.Groups[1].Value.Trim()}; see {Workspace.Show(logFile)}");
+            return new BenchLog(serial.Text);
         }, () => LastLine(serial));
 
         async Task<SerialMatch> WaitAsync(RunningMachine machine, string pattern, int from, CancellationToken token) =>

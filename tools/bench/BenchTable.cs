@@ -19,7 +19,7 @@ public static class BenchTable
             table.AddColumn(new TableColumn(Markup.Escape(name)).RightAligned());
         foreach (string[] line in lines)
             table.AddRow(line.Select(Markup.Escape).ToArray());
-        AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 200);
+        AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 230);
         AnsiConsole.Write(table);
         foreach (string note in Notes(results))
             Report.Say(note);

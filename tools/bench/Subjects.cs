@@ -16,6 +16,7 @@ public sealed class Subjects(BenchMaterial material, BenchMachine machine, Works
 {
     private const double Million = 1e6;
     private const int MachineMegabytes = 2048, GuestMegabytes = 512;
+    private const string GuestEnded = "^VM guest: exit code";
     private const string LeastPort = "in-uart-least";
     private const string GuestUserspace = @"\bUSERSPACE ([0-9A-F]{16})", HostFinished = "BENCH-DONE|BENCH-FAILED";
 
@@ -46,17 +47,14 @@ public sealed class Subjects(BenchMaterial material, BenchMachine machine, Works
         string guest = $$"""{"name": "guest", "autostart": true, "processors": 1, "memory": "{{GuestMegabytes}}M", "initrd": "bench-guest.img", "com1": "console", "debugExit": true, """;
         await material.KernelAsync();
         await material.GuestInitrdAsync();
-        BenchLog log = await LaminaAsync("lamina-cost", guest + "\"kernel\": \"guest-cost.elf\"}", "^VM guest: exit code");
+        BenchLog log = await LaminaAsync("lamina-cost", guest + "\"kernel\": \"guest-cost.elf\"}", GuestEnded);
         CostLines costs = CostLines.Parse(log.Text);
         results.Add(Subject.Lamina, costs);
         results.Set(LeastPort, Subject.Lamina, costs.Costs["in-uart"].Median);
         ulong toEntry = costs.Started - CoreStart(log);
         results.Set("host-memory", Subject.Lamina, MachineMegabytes - Number(log.Require(@"MiB of memory, (\d+) pages free")) / 256);
 
-        string disk = Path.Combine(workspace.Cache, "bench-disk.img");
-        File.WriteAllBytes(disk, new byte[8 << 20]);
-        log = await LaminaAsync("lamina-bus", """{"name": "guest", "autostart": true, "processors": 1, "memory": "64M", "kernel": "guest-bus.bin", "cmdline": "cost", "com1": "console", "debugExit": true, "disks": [{"path": "bench-disk.img"}]}""",
-            "^VM guest: exit code");
+        log = await LaminaAsync("lamina-bus", BusGuest("cost"), GuestEnded);
         results.Add(Subject.Lamina, CostLines.Parse(log.Text + "\nENVIRONMENT bus\nSTART 0000000000000000\nDONE cost\n"));
 
         log = await LaminaAsync("lamina-boot", guest + $"\"kernel\": \"{BenchMaterial.GuestKernel.File}\", \"cmdline\": \"{CommandLine("ttyS0")}\"}}", "^memory: ",
@@ -125,6 +123,9 @@ public sealed class Subjects(BenchMaterial material, BenchMachine machine, Works
         results.Set("wall-boot", Subject.Limit, await TimeAsync("wall-bare", await BareBootAsync(counting: false), null));
         string config = WriteConfig("wall-lamina", $"{{\"name\": \"guest\", \"autostart\": true, \"memory\": \"{GuestMegabytes}M\", \"kernel\": \"{BenchMaterial.GuestKernel.File}\", \"initrd\": \"bench-guest.img\", \"cmdline\": \"{CommandLine("ttyS0")}\", \"com1\": \"console\"}}");
         results.Set("wall-boot", Subject.Lamina, await TimeAsync("wall-lamina", Lamina(), BootFiles.Collect(workspace, config)));
+        BenchLog reads = await machine.RunAsync("wall-reads", Lamina(), BootFiles.Collect(workspace, WriteConfig("wall-reads", BusGuest("bench"))), GuestEnded, 120);
+        results.Set("wall-read-1", Subject.Lamina, Number(reads.Require(@"\bBENCH read-depth-1\.requests (\d+)")));
+        results.Set("wall-read-32", Subject.Lamina, Number(reads.Require(@"\bBENCH read-depth-32\.requests (\d+)")));
         if (kvm)
             results.Set("wall-boot", Subject.Kvm, await TimeAsync("wall-kvm", Direct(await material.KernelAsync(), await material.KvmInitrdAsync(CommandLine("ttyS0")), "console=ttyS0 quiet bench.wall", counting: false), null));
         if (xen)
@@ -151,6 +152,13 @@ public sealed class Subjects(BenchMaterial material, BenchMachine machine, Works
 
     private Task<BenchLog> LaminaAsync(string name, string vm, string until, (string, string)[] script = null) =>
         machine.RunAsync(name, Lamina() with { Extra = BenchMachine.Counting }, BootFiles.Collect(workspace, WriteConfig(name, vm)), until, 300, script);
+
+    // Its disk is a boot module of zeros: no device takes part.
+    private string BusGuest(string word)
+    {
+        File.WriteAllBytes(Path.Combine(workspace.Cache, "bench-disk.img"), new byte[8 << 20]);
+        return $$"""{"name": "guest", "autostart": true, "memory": "64M", "kernel": "guest-bus.bin", "cmdline": "{{word}}", "com1": "console", "debugExit": true, "disks": [{"path": "bench-disk.img"}]}""";
+    }
 
     private string WriteConfig(string name, string vm)
     {
