@@ -3,6 +3,7 @@ using System;
 using System.CommandLine;
 using System.Linq;
 using System.Threading.Tasks;
+using Lamina.Tools.Bench;
 using Lamina.Tools.Build;
 using Lamina.Tools.Guest;
 using Lamina.Tools.Run;
@@ -22,7 +23,7 @@ public static class Program
         var root = new RootCommand("Lamina: builds, boots and tests the hypervisor.")
         {
             BuildCommand(), RunCommand(extra), TestCommand(), GuestCommand(), SymbolizeCommand(),
-            ImageCommand(), Later("bench", "the measurements"),
+            ImageCommand(), BenchCommand(),
         };
         try
         {
@@ -126,14 +127,19 @@ public static class Program
         return command;
     }
 
-    private static Command Later(string name, string what)
+    private static Command BenchCommand()
     {
-        var command = new Command(name, $"Not built yet: {what}.") { TreatUnmatchedTokensAsErrors = false };
-        command.SetAction(_ =>
+        var against = new Option<string>("--against") { Description = "Peers to run the same guests under, in the same emulator: kvm, xen, or kvm,xen", DefaultValueFactory = _ => "" };
+        var wall = new Option<bool>("--wall") { Description = "Also by the clock on the wall" };
+        var json = new Option<string>("--json") { Description = "File for the results" };
+        var compare = new Option<string>("--compare") { Description = "A file that --json wrote: exit 1 when what is counted differs by more than 1 %" };
+        var docs = new Option<bool>("--docs") { Description = "Renew docs/benchmarks.md, .json and .svg" };
+        var command = new Command("bench", "The measurements, in an emulator that counts instructions, as a table.") { against, wall, json, compare, docs };
+        command.SetAction(parsed => BenchVerb.RunAsync(Workspace.Find(), new BenchOptions
         {
-            Report.Error($"{name} ({what}) comes with a later issue");
-            return 2;
-        });
+            Against = parsed.GetValue(against).Split(',', StringSplitOptions.RemoveEmptyEntries), Wall = parsed.GetValue(wall),
+            Json = parsed.GetValue(json), Compare = parsed.GetValue(compare), Documents = parsed.GetValue(docs),
+        }));
         return command;
     }
 }

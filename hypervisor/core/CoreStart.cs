@@ -25,11 +25,12 @@ public static unsafe class CoreEntry
     [RuntimeExport("core_main")]
     private static void Main(BootHandover* handover)
     {
+        ulong started = Instructions.RdTsc();
         DebugConsole.Initialize();
         if (handover->Magic != BootHandover.ExpectedMagic || handover->Version != BootHandover.ExpectedVersion)
             Panic.Stop("the boot loader's handover has another version than this core expects"u8);
         ScreenText.Initialize(&handover->Framebuffer);
-        DebugConsole.Line("hypervisor: Lamina core"u8);
+        SayHello(started);
         if (!Preflight.CheckProcessor())
             Panic.Stop("require: a feature named above is missing"u8);
         handoverPhysical = (ulong)handover;
@@ -43,6 +44,15 @@ public static unsafe class CoreEntry
             Panic.Stop("core: no page for a stack"u8);
         ScreenText.Suspend(true);
         SwitchStack(CoreAddressSpace.Root, stack, &OnOwnTables);
+    }
+
+    // The TSC tells what firmware and loader took, wherever it started at 0.
+    private static void SayHello(ulong tsc)
+    {
+        byte* buffer = stackalloc byte[64];
+        TextWriter line = new(buffer, 64);
+        line.Text("hypervisor: Lamina core, TSC "u8).Decimal(tsc);
+        DebugConsole.Line(line.Written);
     }
 
     internal static void EnableProcessorFeatures()

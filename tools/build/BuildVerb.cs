@@ -11,7 +11,8 @@ namespace Lamina.Tools.Build;
 public static class BuildVerb
 {
     /// <param name="names">Image names; none: all images and the NASM guests.</param>
-    public static async Task RunAsync(Workspace workspace, string[] names)
+    /// <returns>The images' sizes.</returns>
+    public static async Task<IReadOnlyList<ImageSize>> RunAsync(Workspace workspace, string[] names)
     {
         await Requirements.EnsureAsync(Requirements.Build);
         Image[] images = Choose(names);
@@ -36,6 +37,7 @@ public static class BuildVerb
         Print(workspace, sizes, guests);
         if (failures.Count > 0)
             throw new Failure(string.Join("\n", failures));
+        return sizes;
     }
 
     /// <summary>The images in the table's order, with those they include.</summary>

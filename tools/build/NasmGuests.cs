@@ -1,4 +1,4 @@
-// Test kernels written in NASM alone: small ELF images for Multiboot 1 and PVH.
+// Test kernels and programs written in NASM alone: small ELF images, 32-bit for Multiboot 1 and PVH, 64-bit for Linux.
 using System;
 using System.Collections.Generic;
 using System.IO;
@@ -8,7 +8,7 @@ using System.Threading.Tasks;
 
 namespace Lamina.Tools.Build;
 
-/// <summary>A file tests/guest/**/*.asm that opens with "; image: elf32 NAME ENTRY ADDRESS" becomes out/NAME.</summary>
+/// <summary>A file tests/guest/**/*.asm that opens with "; image: elf32 NAME ENTRY ADDRESS" (or elf64) becomes out/NAME.</summary>
 public sealed partial class NasmGuests(Workspace workspace)
 {
     /// <summary>Assembles and links those that changed.</summary>
@@ -25,34 +25,37 @@ public sealed partial class NasmGuests(Workspace workspace)
             Match head = Head().Match(File.ReadLines(source).FirstOrDefault() ?? "");
             if (!head.Success)
                 continue;
-            string product = Path.Combine(workspace.Out, head.Groups[1].Value);
-            string stamp = Path.Combine(workspace.Objects, head.Groups[1].Value + ".stamp");
+            string name = head.Groups["name"].Value, product = Path.Combine(workspace.Out, name);
+            string stamp = Path.Combine(workspace.Objects, name + ".stamp");
             string value = new Fingerprint().Add(typeof(NasmGuests).Module.ModuleVersionId.ToString()).Add(sources).Value();
             if (!Fingerprint.IsCurrent(stamp, value, [product]))
             {
                 File.Delete(stamp);
-                await MakeAsync(source, product, head.Groups[2].Value, head.Groups[3].Value);
+                await MakeAsync(source, product, head);
                 File.WriteAllText(stamp, value);
             }
-            made.Add((head.Groups[1].Value, new FileInfo(product).Length));
+            made.Add((name, new FileInfo(product).Length));
         }
         return made;
     }
 
-    private async Task MakeAsync(string source, string product, string entry, string address)
+    private async Task MakeAsync(string source, string product, Match head)
     {
+        string format = head.Groups["format"].Value, entry = head.Groups["entry"].Value;
         string name = Path.GetFileName(product), target = Path.Combine(workspace.Objects, name + ".o");
         string shown = Path.GetRelativePath(workspace.Root, source);
         Outcome nasm = await ChildProcess.RunAsync("nasm",
-            ["-f", "elf32", "-i", Path.GetDirectoryName(source) + "/", "-i", workspace.Out + "/", shown, "-o", target], folder: workspace.Root);
+            ["-f", format, "-i", Path.GetDirectoryName(source) + "/", "-i", workspace.Out + "/", shown, "-o", target], folder: workspace.Root);
         if (nasm.ExitCode != 0)
             throw new Failure($"{name}: {nasm.Text}");
         Outcome symbols = await ChildProcess.RequireAsync("llvm-nm", ["-g", target]);
         bool Has(string symbol) => Regex.IsMatch(symbols.Output, $@"\b[TtDdRr] {Regex.Escape(symbol)}$", RegexOptions.Multiline);
         string start = new[] { entry, "_start", "start" }.FirstOrDefault(Has) ?? throw new Failure($"{name}: {shown} defines no global {entry}");
         string script = Path.Combine(workspace.Objects, name + ".ld");
-        File.WriteAllText(script, Script(start, address));
-        Outcome link = await ChildProcess.RunAsync("ld.lld", ["-m", "elf_i386", "-static", "--build-id=none", "-n", "-z", "max-page-size=4096", "-T", script, target, "-o", product]);
+        File.WriteAllText(script, Script(start, head.Groups["address"].Value));
+        // A loader of kernels copies segments, Linux maps pages: only for the first may they lie anywhere in the file.
+        string[] layout = format == "elf64" ? ["-m", "elf_x86_64"] : ["-m", "elf_i386", "-n"];
+        Outcome link = await ChildProcess.RunAsync("ld.lld", [.. layout, "-static", "--build-id=none", "-z", "max-page-size=4096", "-T", script, target, "-o", product]);
         if (link.ExitCode != 0)
             throw new Failure(string.Join("\n", Gates.LinkErrors(name, link.Text).DefaultIfEmpty($"{name}: ld.lld failed: {link.Text}")));
     }
@@ -73,6 +76,6 @@ public sealed partial class NasmGuests(Workspace workspace)
         }
         """;
 
-    [GeneratedRegex(@"^;\s*image:\s*elf32\s+(\S+)\s+(\S+)\s+(\S+)")]
+    [GeneratedRegex(@"^;\s*image:\s*(?<format>elf32|elf64)\s+(?<name>\S+)\s+(?<entry>\S+)\s+(?<address>\S+)")]
     private static partial Regex Head();
 }

@@ -19,6 +19,22 @@ public sealed class CpioArchive
     public void AddLink(string name, string target) => Add(name, Link | 0x1FF, Encoding.UTF8.GetBytes(target));
     public void AddCharacterDevice(string name, uint major, uint minor) => Add(name, Character | 0x180, [], major, minor);
 
+    /// <summary>A file, and before it the folders on the way to it that are not there yet.</summary>
+    public void AddFileWithFolders(string name, byte[] contents, bool executable)
+    {
+        for (int at = name.IndexOf('/'); at > 0; at = name.IndexOf('/', at + 1))
+            AddDirectory(name[..at]);
+        AddFile(name, contents, executable);
+    }
+
+    /// <summary>Ends the archive and writes it as it is: for what the kernel should not spend its time unpacking.</summary>
+    public void WriteUncompressedTo(string file)
+    {
+        Add("TRAILER!!!", 0, []);
+        using FileStream target = File.Create(file);
+        bytes.WriteTo(target);
+    }
+
     /// <summary>Ends the archive and compresses it.</summary>
     public void WriteTo(string file)
     {

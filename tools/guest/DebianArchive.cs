@@ -54,7 +54,7 @@ public sealed partial class DebianArchive(string folder)
     /// <summary>Downloads one version; the file stays in the cache.</summary>
     public async Task<string> DownloadAsync(DebianPackage package)
     {
-        string target = Path.Combine(folder, "packages", $"{package.Name}_{package.Version.Replace(":", "%3a")}.deb");
+        string target = FileOf(package);
         if (File.Exists(target))
             return target;
         await UpdateAsync();
@@ -66,6 +66,31 @@ public sealed partial class DebianArchive(string folder)
         Directory.Delete(work, recursive: true);
         return target;
     }
+
+    /// <summary>Downloads packages and what they depend on, recommendations left out; the files stay in the cache.</summary>
+    public async Task<string[]> DownloadWithDependenciesAsync(params string[] packages)
+    {
+        await UpdateAsync();
+        Outcome plan = await ChildProcess.RequireAsync("apt-get", ["install", "-s", "-q", "--no-install-recommends", .. packages], environment: Environment);
+        DebianPackage[] planned = Planned().Matches(plan.Output).Select(m => new DebianPackage(m.Groups[1].Value, m.Groups[2].Value, "")).ToArray();
+        DebianPackage[] missing = planned.Where(p => !File.Exists(FileOf(p))).ToArray();
+        if (missing.Length > 0)
+        {
+            string work = Directory.CreateDirectory(Path.Combine(folder, "packages.partial")).FullName;
+            string Progress() => $"{Directory.EnumerateFiles(work, "*.deb").Count()} of {missing.Length} packages";
+            await Report.StepAsync($"downloading {string.Join(' ', packages)}", () => ChildProcess.RequireAsync("apt-get",
+                ["download", "-q", .. missing.Select(p => $"{p.Name}={p.Version}")], folder: work, environment: Environment), Progress);
+            foreach (string file in Directory.EnumerateFiles(work, "*.deb"))
+                File.Move(file, Path.Combine(folder, "packages", WithoutArchitecture(Path.GetFileName(file))), overwrite: true);
+            Directory.Delete(work, recursive: true);
+        }
+        return planned.Select(FileOf).ToArray();
+    }
+
+    private string FileOf(DebianPackage package) => Path.Combine(folder, "packages", $"{package.Name}_{package.Version.Replace(":", "%3a")}.deb");
+
+    // "name_version_amd64.deb"
+    private static string WithoutArchitecture(string file) => file[..file.LastIndexOf('_')] + ".deb";
 
     /// <summary>Writes the first file of a package whose path matches to <paramref name="target"/>.</summary>
     public static async Task ExtractAsync(string package, string pathPattern, string target)

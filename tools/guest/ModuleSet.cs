@@ -92,6 +92,35 @@ public sealed class ModuleSet
         return new ModuleSet(Path.Combine(folder, "lib", "modules", release), release);
     }
 
+    /// <summary>Modules of a kernel package by name, each after those that it needs: to be loaded in this order without an index.</summary>
+    /// <param name="scratch">A folder that does not exist; it is removed again.</param>
+    public static async Task<List<(string Name, byte[] Contents)>> InLoadOrderAsync(string package, string scratch, params string[] wanted)
+    {
+        try
+        {
+            await ChildProcess.RequireAsync("dpkg-deb", ["-x", package, scratch]);
+            string release = Path.GetFileName(Directory.EnumerateDirectories(Path.Combine(scratch, "lib", "modules")).Single());
+            string folder = Path.Combine(scratch, "lib", "modules", release);
+            await ChildProcess.RequireAsync("depmod", ["-b", scratch, release]);
+            Dictionary<string, string[]> needs = Dependencies(folder);
+            var names = needs.Keys.ToDictionary(NameOf);
+            var order = new List<string>();
+            foreach (string name in wanted)
+            {
+                string file = names.GetValueOrDefault(name) ?? throw new Failure($"{Path.GetFileName(package)} has no module {name}");
+                // modules.dep names what is needed last first.
+                foreach (string part in needs[file].Reverse().Append(file))
+                    if (!order.Contains(part))
+                        order.Add(part);
+            }
+            return order.Select(f => (Path.GetFileName(f), File.ReadAllBytes(Path.Combine(folder, f)))).ToList();
+        }
+        finally
+        {
+            Remove(scratch);
+        }
+    }
+
     private static async Task MakeAsync(string package, string whole, string target)
     {
         await Report.StepAsync($"modules of {Path.GetFileName(package)}", async () =>

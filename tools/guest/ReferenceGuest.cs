@@ -125,18 +125,33 @@ public sealed class ReferenceGuest(Workspace workspace)
     /// <summary>The modules of a kernel, from the package that the kernel itself came from.</summary>
     private async Task<ModuleSet> ModulesAsync(Kernel kernel)
     {
+        await ObtainAsync(kernel.File);
+        string version = Version(kernel.File);
+        if (version == null) // a cache whose versions.txt was lost
+            version = (await PackageAsync(kernel)).Version;
+        return await ModuleSet.ObtainAsync(InCache(kernel.Modules), version, async () => (await PackageAsync(kernel)).File);
+    }
+
+    /// <summary>The package file that a kernel came from, and what is in it by name and version.</summary>
+    public async Task<(string File, string Version)> PackageAsync(Kernel kernel)
+    {
         string path = await ObtainAsync(kernel.File);
         if (Version(kernel.File) == null)
             await FetchKernelAsync(kernel, path); // a cache whose versions.txt was lost
-        string version = Version(kernel.File);
-        string[] package = version.Split(' ');
-        return await ModuleSet.ObtainAsync(InCache(kernel.Modules), version, () => archive.DownloadAsync(new DebianPackage(package[0], package[1], "")));
+        string[] package = Version(kernel.File).Split(' ');
+        return (await archive.DownloadAsync(new DebianPackage(package[0], package[1], "")), Version(kernel.File));
     }
+
+    /// <summary>Busybox, without libraries.</summary>
+    public Task<string> BusyboxAsync() => ToolAsync("busybox", "busybox-static", @"^(\./)?(usr/)?bin/busybox$");
+
+    /// <summary>Where packages come from.</summary>
+    public DebianArchive Archive => archive;
 
     private async Task MakeInitrdAsync(string path, Kernel kernel)
     {
         string scripts = InitialRoot.Scripts(workspace.Root);
-        string busybox = await ToolAsync("busybox", "busybox-static", @"^(\./)?(usr/)?bin/busybox$");
+        string busybox = await BusyboxAsync();
         ModuleSet modules = kernel == null ? null : await ModulesAsync(kernel);
         string check = kernel == null ? null : await ToolAsync("e2fsck", "e2fsck-static", @"^(\./)?(usr/)?sbin/e2fsck\.static$");
         string key = new Fingerprint().Add(Directory.EnumerateFiles(scripts)).Add(Version("busybox") ?? "").Add(check == null ? "" : Version("e2fsck") ?? "")

@@ -61,7 +61,7 @@ public readonly ref struct Span<T>
         return new Span<T>(ref Unsafe.Add(ref _reference, start), length);
     }
 
-    public void Clear() { for (int i = 0; i < _length; i++) Unsafe.Add(ref _reference, i) = default; }
+    public void Clear() => SpanHelpers.ClearWithoutReferences(ref Unsafe.As<T, byte>(ref _reference), (nuint)_length * (nuint)Unsafe.SizeOf<T>());
     public void Fill(T value) { for (int i = 0; i < _length; i++) Unsafe.Add(ref _reference, i) = value; }
     public void CopyTo(Span<T> destination) => ((ReadOnlySpan<T>)this).CopyTo(destination);
     public bool TryCopyTo(Span<T> destination) => ((ReadOnlySpan<T>)this).TryCopyTo(destination);
@@ -147,11 +147,8 @@ public readonly ref struct ReadOnlySpan<T>
     public void CopyTo(Span<T> destination)
     {
         if ((uint)_length > (uint)destination.Length) ThrowHelpers.ThrowIndexOutOfRangeException();
-        // Overlap is allowed, as in .NET: copy from the end that cannot be overwritten first.
-        if (Unsafe.IsAddressLessThan(ref _reference, ref destination._reference))
-            for (int i = _length - 1; i >= 0; i--) Unsafe.Add(ref destination._reference, i) = Unsafe.Add(ref _reference, i);
-        else
-            for (int i = 0; i < _length; i++) Unsafe.Add(ref destination._reference, i) = Unsafe.Add(ref _reference, i);
+        // Overlap is allowed, as in .NET. References too may be copied as bytes: nobody collects garbage.
+        SpanHelpers.Memmove(ref Unsafe.As<T, byte>(ref destination._reference), ref Unsafe.As<T, byte>(ref _reference), (nuint)_length * (nuint)Unsafe.SizeOf<T>());
     }
 
     public ref readonly T GetPinnableReference() => ref _reference;

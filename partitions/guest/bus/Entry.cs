@@ -19,6 +19,7 @@ public static class Entry
         else if (word.SequenceEqual("inflight"u8)) InFlight.Run();
         else if (word.SequenceEqual("noise"u8)) Noise.Run();
         else if (word.SequenceEqual("bench"u8)) Benchmarks.Run();
+        else if (word.SequenceEqual("cost"u8)) Costs.Run();
         else if (word.SequenceEqual("load"u8)) Endings.RunForever();
         else if (word.Length != 0) Endings.Run(word);
         else

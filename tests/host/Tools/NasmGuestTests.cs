@@ -48,6 +48,23 @@ public class NasmGuestTests
         Assert.InRange(elf.Length, 100, 16384);
     }
 
+    [Fact]
+    public async Task A_Linux_program_has_segments_that_can_be_mapped()
+    {
+        using var folder = new Scratch();
+        Workspace workspace = Tree(folder, "; image: elf64 sample begin 0x400000\nbits 64\nsection .text\nglobal begin\nbegin: ret\nsection .data\ndd 1\n");
+        (string name, _) = Assert.Single(await new NasmGuests(workspace).RunAsync());
+        byte[] elf = File.ReadAllBytes(Path.Combine(workspace.Out, name));
+        Assert.Equal(2, elf[4]); // ELFCLASS64
+        int headers = (int)BinaryPrimitives.ReadUInt64LittleEndian(elf.AsSpan(32)), count = BinaryPrimitives.ReadUInt16LittleEndian(elf.AsSpan(56));
+        for (int i = 0; i < count; i++)
+        {
+            ReadOnlySpan<byte> segment = elf.AsSpan(headers + i * 56);
+            if (BinaryPrimitives.ReadUInt32LittleEndian(segment) == 1)
+                Assert.Equal(BinaryPrimitives.ReadUInt64LittleEndian(segment[8..]) % 4096, BinaryPrimitives.ReadUInt64LittleEndian(segment[16..]) % 4096);
+        }
+    }
+
     [Theory]
     [InlineData("; image: elf32 sample.elf begin 0x200000\nbits 32\nsection .text\nother: ret\n", "defines no global begin")]
     [InlineData("; image: elf32 sample.elf begin 0x200000\nbits 32\nsection .text\nglobal begin\nextern nowhere\nbegin: call nowhere\n", "undefined symbol nowhere")]
