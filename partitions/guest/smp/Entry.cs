@@ -1,0 +1,45 @@
+// The order of events of the guest with several processors: find them, run all tests, print the sum, end by the debug-exit port.
+using System;
+using System.Runtime;
+using Lamina.Text;
+
+namespace Lamina.Guest.Smp;
+
+public static unsafe class Entry
+{
+    /// <summary>Called by start.asm with what the boot loader left in EAX and EBX.</summary>
+    [RuntimeExport("guest_main")]
+    private static void Main(uint magic, uint information)
+    {
+        Machine.Initialize(magic, information);
+        Processors.Initialize();
+        Introduce();
+        if (HvCpuid.IsPresent)
+        {
+            Hypercalls.Enable();
+            Processors.CanCall = true;
+        }
+        StartTests.Run();
+        if (BootInformation.LastWord.SequenceEqual("busy"u8)) Busy.Run();
+        IpiTests.Run();
+        WakeTests.Run();
+        TlbTests.Run();
+        ClockTests.Run();
+        TimerTests.Run();
+        MemoryTests.Run();
+        RegisterTests.Run();
+        StartTests.RunLast();
+        IpiTests.RunX2Apic();
+        Check.Summary("smp"u8);
+        Machine.Leave(Check.Failures == 0 ? 0u : 1u);
+    }
+
+    private static void Introduce()
+    {
+        byte* buffer = stackalloc byte[128];
+        var line = new TextWriter(buffer, 128);
+        line.Text("smp: "u8).Decimal((ulong)Processors.Count).Text(" processors, "u8).Decimal(BootInformation.MemoryEnd >> 20).Text(" MiB, TSC "u8)
+            .Decimal(Clock.TscHz / 1000).Text(" kHz, "u8).Text(HvCpuid.IsPresent ? "Hyper-V interface"u8 : "bare machine"u8);
+        Serial.Line(line.Written);
+    }
+}
