@@ -256,11 +256,13 @@ public static unsafe class IpiTests
         if (!Crew.HasOthers) return;
         Processors.SetHook(&Answer);
         Crew.Begin();
-        Measure("IPI there and back, one halted"u8);
+        ulong halted = Measure(), busy = 0;
         Crew.Start(&BeOpen);
-        if (Crew.WaitForProgress()) Measure("IPI there and back, both busy"u8);
+        if (Crew.WaitForProgress()) busy = Measure();
         Crew.End();
         Processors.SetHook(null);
+        Crew.Note("IPI there and back, one halted"u8, halted, "ticks"u8);
+        Crew.Note("IPI there and back, both busy"u8, busy, "ticks"u8);
     }
 
     private static void Answer(Processor* processor, byte vector)
@@ -268,7 +270,8 @@ public static unsafe class IpiTests
         if (vector == Vector) LocalApic.SendTo(Processors.At(0)->ApicId, InterruptCommand.Of(DeliveryMode.Fixed, AnswerVector));
     }
 
-    private static void Measure(ReadOnlySpan<byte> name)
+    /// <summary>Ticks for one round.</summary>
+    private static ulong Measure()
     {
         Processor* self = Processors.At(0);
         ulong start = Instructions.RdTsc();
@@ -282,8 +285,7 @@ public static unsafe class IpiTests
             Instructions.Cli();
             if (!came) Check.Fail("no answer in round "u8, rounds.Begun);
         }
-        ulong ticks = Instructions.RdTsc() - start;
-        if (rounds.Begun != 0) Crew.Note(name, ticks / rounds.Begun, "ticks"u8);
+        return (Instructions.RdTsc() - start) / Math.Max(rounds.Begun, 1);
     }
 
     // ---- Everybody to everybody ----
