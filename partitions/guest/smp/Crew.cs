@@ -138,14 +138,19 @@ public static unsafe class Crew
 /// <summary>So many rounds, but not longer than a time.</summary>
 public struct Rounds(ulong most, ulong milliseconds)
 {
-    private readonly ulong start = Instructions.RdTsc(), limit = Clock.Ticks(milliseconds);
+    private const ulong FewIsOneOf = 4;
+    private readonly ulong start = Instructions.RdTsc(), limit = Clock.Ticks(AreFew ? milliseconds / FewIsOneOf : milliseconds);
+    private readonly ulong end = AreFew && most != ulong.MaxValue ? most / FewIsOneOf : most;
+
+    /// <summary>For slow machines: a quarter of all rounds and times.</summary>
+    public static bool AreFew { get; set; }
 
     /// <summary>Rounds begun.</summary>
     public ulong Begun;
 
     public bool Next()
     {
-        if (Begun == most || Instructions.RdTsc() - start >= limit) return false;
+        if (Begun == end || Instructions.RdTsc() - start >= limit) return false;
         Begun++;
         return true;
     }

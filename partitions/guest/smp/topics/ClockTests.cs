@@ -7,7 +7,7 @@ namespace Lamina.Guest.Smp;
 
 public static unsafe class ClockTests
 {
-    private const ulong Milliseconds = 700, Rounding = 10;
+    private const ulong Milliseconds = 500, Rounding = 10;
 
     private static SpinLock spinLock;
     private static ulong last;

@@ -10,7 +10,7 @@ namespace Lamina.Guest.Smp;
 public static unsafe class IpiTests
 {
     private const byte Vector = 0x63, AnswerVector = 0x64, Nmi = 2;
-    private const ulong MostRounds = 1000, Milliseconds = 400;
+    private const ulong MostRounds = 1000, Milliseconds = 250;
     private const int FlatMembers = 8, ClusterMembers = 16;
 
     public static void Run()

@@ -6,7 +6,7 @@ namespace Lamina.Guest.Smp;
 
 public static unsafe class MemoryTests
 {
-    private const ulong Milliseconds = 500;
+    private const ulong Milliseconds = 400;
     private const int Words = 512;
 
     private static SpinLock spinLock;

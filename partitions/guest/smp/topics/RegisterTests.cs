@@ -10,7 +10,7 @@ namespace Lamina.Guest.Smp;
 
 public static unsafe class RegisterTests
 {
-    private const ulong Milliseconds = 700;
+    private const ulong Milliseconds = 500;
     private const uint Cr4Osxsave = 1 << 18, EcxXsave = 1 << 26, EcxAvx = 1 << 28, EdxRdtscp = 1 << 27;
     private const int AreaWords = 64;
 
@@ -60,7 +60,7 @@ public static unsafe class RegisterTests
         ulong* work = pattern + 256;
         for (int i = 0; i < AreaWords; i++) work[i] = pattern[i] = (ulong)(processor->Index + 1) * 0x0101_0101_0101_0101 ^ (ulong)i << 56 ^ processor->Random();
         work[128] = 0;
-        ulong wrong = Hold(pattern, work, Instructions.RdTsc() + Clock.Ticks(Milliseconds), wide ? 1ul : 0);
+        ulong wrong = Hold(pattern, work, Instructions.RdTsc() + Clock.Ticks(Rounds.AreFew ? Milliseconds / 4 : Milliseconds), wide ? 1ul : 0);
         processor->Progress = work[128];
         if (wrong != 0) Crew.Fail("a register changed, word"u8, wrong - 1);
     }

@@ -13,7 +13,7 @@ namespace Lamina.Guest.Smp;
 public static unsafe class TlbTests
 {
     private const int PoolPages = 4;
-    private const ulong MostRounds = 5000, Milliseconds = 1000;
+    private const ulong MostRounds = 5000, Milliseconds = 700;
     private const byte Vector = 0x66;
 
     /// <summary>The round whose flush has come back: whoever has read this must not read an older page.</summary>

@@ -12,7 +12,7 @@ namespace Lamina.Guest.Smp;
 public static unsafe class WakeTests
 {
     private const byte Vector = 0x61, AnswerVector = 0x62, Nmi = 2;
-    private const ulong MostRounds = 10_000, Milliseconds = 2500;
+    private const ulong MostRounds = 10_000, Milliseconds = 1500;
     private const uint MostPauses = 400;
 
     private static bool byCall, byNmi, idles;
