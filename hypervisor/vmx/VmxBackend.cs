@@ -165,7 +165,6 @@ public readonly unsafe partial struct VmxBackend : IBackend
         // Translations are also tagged with the EPT pointer: partitions may share identifiers. SDM 3C, "Information That May Be Cached".
         if (VmxFeatures.HasVpid)
             VmWrite(VmcsField.VirtualProcessorIdentifier, vp->Index + 1);
-        // Counts from here at every entry: the exits do not save it.
         if (VmxFeatures.UsesPreemptionTimer)
             VmWrite(VmcsField.VmxPreemptionTimerValue, VmxFeatures.PreemptionTicks);
         if ((VmxFeatures.Secondary & SecondaryControls.EnableEnclsExiting) != 0)

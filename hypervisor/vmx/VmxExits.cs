@@ -146,6 +146,9 @@ public readonly unsafe partial struct VmxBackend
                 HandleApicWrite(vp, (uint)Read(vp, CachedField.ExitQualification) & 0xFFF);
                 break;
             case VmxExitReason.VmxPreemptionTimerExpired:
+                // Exits for other reasons save what is left of it: a guest that exits again and again has its turn, too.
+                MakeCurrent(vp);
+                VmWrite(VmcsField.VmxPreemptionTimerValue, VmxFeatures.PreemptionTicks);
                 OpenInterruptWindow();
                 break;
             case VmxExitReason.InitSignal:

@@ -113,7 +113,7 @@ internal static unsafe class VmxFeatures
     private static bool CheckSwitches()
     {
         ControlCapability exit = Capability(Msr.IA32_VMX_EXIT_CTLS), entry = Capability(Msr.IA32_VMX_ENTRY_CTLS);
-        Words.Exit = exit.Adjust(RequiredExit);
+        Words.Exit = exit.Adjust(RequiredExit | (UsesPreemptionTimer ? ExitControls.SaveVmxPreemptionTimerValue : 0));
         Words.Entry = entry.Adjust(RequiredEntry);
         return Core.Preflight.Require("PAT, EFER and debug controls switched by exits and entries (IA32_VMX_EXIT_CTLS, IA32_VMX_ENTRY_CTLS)"u8,
             exit.Missing(RequiredExit) == 0 && entry.Missing(RequiredEntry | EntryControls.Ia32eModeGuest) == 0);

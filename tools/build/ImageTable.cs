@@ -40,6 +40,8 @@ public static class ImageTable
             ImageForm.ExecutableAndFlat),
         new("checks", "guest-checks.bin", ["partitions/guest/checks", "partitions/guest/machine", .. Foundation], "guest_entry32", 0x100000, "native",
             ImageForm.Flat, Multiboot: 1),
+        new("smp", "guest-smp.bin", ["partitions/guest/smp", "partitions/guest/machine", .. Foundation], "guest_entry32", 0x100000, "native",
+            ImageForm.Flat, Multiboot: 1),
         new("bus", "guest-bus.bin", ["partitions/guest/bus", "partitions/guest/machine", "drivers", "vmbus", .. Foundation], "guest_entry32", 0x100000, "native",
             ImageForm.Flat, Multiboot: 1),
         new("uefi", "BOOTX64.EFI", ["boot/uefi", "boot/handover", .. Foundation], "efi_main", null, "efi_application",

@@ -152,6 +152,7 @@ public readonly struct InterruptCommand(ulong value)
     /// <summary>An edge-triggered IPI to one processor; the destination is not placed yet.</summary>
     public static InterruptCommand Of(byte deliveryMode, byte vector) => new(vector | (ulong)(deliveryMode & 7) << 8 | 1UL << 14);
 
+    public InterruptCommand WithLogicalDestination(bool on) => new(BitField.WithBit(Value, 11, on));
     public InterruptCommand WithDestinationShorthand(byte shorthand) => new(BitField.Insert(Value, 19, 18, shorthand));
     public InterruptCommand WithX2ApicDestination(uint apicId) => new(BitField.Insert(Value, 63, 32, apicId));
     public InterruptCommand WithXApicDestination(byte apicId) => new(BitField.Insert(Value, 63, 32, (ulong)apicId << 24));

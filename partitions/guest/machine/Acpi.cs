@@ -1,4 +1,4 @@
-// As much of ACPI as the checks need: the FADT, and in it the timer.
+// As much of ACPI as guests need: the FADT, in it the timer, and the MADT.
 using Lamina.X64;
 
 namespace Lamina.Guest;
@@ -9,6 +9,7 @@ public static unsafe class Acpi
     private const ulong SearchStart = 0xE0000, SearchEnd = 0x100000;
     private const ulong RsdPtr = 0x2052545020445352; // "RSD PTR "
     private const uint Facp = 0x50434146;            // "FACP"
+    private const uint Apic = 0x43495041;            // "APIC"
     private const int HeaderLength = 36;
 
     /// <summary>Address of the RSDP; 0: none, or its checksum is wrong.</summary>
@@ -20,7 +21,12 @@ public static unsafe class Acpi
     }
 
     /// <summary>The FADT; null: none.</summary>
-    public static byte* FindFadt()
+    public static byte* FindFadt() => Find(Facp);
+
+    /// <summary>The MADT; null: none.</summary>
+    public static byte* FindMadt() => Find(Apic);
+
+    private static byte* Find(uint signature)
     {
         ulong rsdp = FindRsdp();
         if (rsdp == 0) return null;
@@ -30,7 +36,7 @@ public static unsafe class Acpi
         for (ulong at = table + HeaderLength; at + size <= table + length; at += size)
         {
             byte* found = (byte*)(extended ? *(ulong*)at : *(uint*)at);
-            if (*(uint*)found == Facp) return found;
+            if (*(uint*)found == signature) return found;
         }
         return null;
     }

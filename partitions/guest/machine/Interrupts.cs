@@ -77,6 +77,7 @@ public static unsafe class Interrupts
     private static void Handle(InterruptFrame* frame)
     {
         byte vector = (byte)frame->Vector;
+        if (Processors.TryHandle(frame, vector)) return;
         if (vector == Nmi) HandleNmi(frame);
         else if (vector < FirstExternalVector) HandleException(frame);
         else HandleInterrupt(frame, vector);

@@ -36,6 +36,10 @@ public static class LocalApic
     /// <summary>An interrupt for this processor.</summary>
     public static void SendSelf(byte vector) => Send(InterruptCommand.Of(DeliveryMode.Fixed, vector).WithDestinationShorthand(InterruptCommand.Self));
 
+    /// <summary>To one processor, by its ID.</summary>
+    public static void SendTo(uint id, InterruptCommand command) =>
+        Send(IsX2Apic ? command.WithX2ApicDestination(id) : command.WithXApicDestination((byte)id));
+
     public static void Send(InterruptCommand command)
     {
         if (IsX2Apic)
@@ -50,8 +54,7 @@ public static class LocalApic
     /// <summary>An NMI addressed by this processor's ID: the shorthand knows fixed interrupts only.</summary>
     public static void SendNmiToSelf()
     {
-        InterruptCommand command = InterruptCommand.Of(DeliveryMode.NMI, 0);
-        Send(IsX2Apic ? command.WithX2ApicDestination(Id) : command.WithXApicDestination((byte)Id));
+        SendTo(Id, InterruptCommand.Of(DeliveryMode.NMI, 0));
     }
 
     public static bool IsBitSet(uint bank, byte vector) => (Read(bank + (uint)(vector >> 5) * 16) >> (vector & 31) & 1) != 0;

@@ -2,7 +2,7 @@
 ; Multiboot Specification 0.6.96, "The layout of Multiboot header"; SDM 3A, "Initializing IA-32e Mode".
 default rel
 
-global guest_entry32, guest_layout
+global guest_entry32, guest_layout, guest_pml4
 extern guest_main, guest_interrupt_stubs, guest_run_recover, guest_protected_recover, guest_code_table, __ImageBase
 
 MULTIBOOT_MAGIC   equ 0x1BADB002
@@ -34,7 +34,7 @@ guest_entry32:
     mov edi, eax
     mov esi, ebx
     ; PML4 -> page-directory pointers -> four directories of 2 MiB pages: the first 4 GiB, one to one
-    mov dword [pml4], pointers + PRESENT_WRITABLE_USER
+    mov dword [guest_pml4], pointers + PRESENT_WRITABLE_USER
     mov eax, directories + PRESENT_WRITABLE_USER
     mov ecx, 4
     mov ebx, pointers
@@ -53,7 +53,7 @@ guest_entry32:
     loop .large_page
     mov eax, CR4_PAE_SSE
     mov cr4, eax
-    mov eax, pml4
+    mov eax, guest_pml4
     mov cr3, eax
     mov ecx, MSR_EFER
     rdmsr
@@ -107,7 +107,7 @@ layout:
     dq pages
 
 section .bss bss align=4096
-pml4:        resb PAGE
+guest_pml4:  resb PAGE
 pointers:    resb PAGE
 directories: resb 4 * PAGE
              resb STACK_BYTES
