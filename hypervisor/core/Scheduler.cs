@@ -396,8 +396,7 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         ref ProcessorLoad load = ref LogicalProcessors.LoadOf(to);
         load.IsIdle = false;
         load.Waiting++;
-        System.Threading.Volatile.Write(ref vp->Processor, (ulong)to);
-        Visits<TBackend>.Request(vp, VisitRequest.Arrival);
+        Visits<TBackend>.HandOver(vp, to);
     }
 
     /// <summary>Somebody who was handed over is here.</summary>

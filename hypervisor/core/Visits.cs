@@ -30,6 +30,19 @@ public static unsafe class Visits<TBackend> where TBackend : struct, IBackend
             Push(vp);
     }
 
+    /// <summary>
+    /// Hands a virtual processor of the executing processor over. The arrival is asked for before anybody takes it for the other's: what is asked for
+    /// meanwhile cannot be carried out there without it, and who would delete it sees that it is on its way.
+    /// </summary>
+    public static void HandOver(VirtualProcessor* vp, LogicalProcessor* to)
+    {
+        uint others = Interlocked.Or(ref vp->Requests, VisitRequest.Arrival);
+        Volatile.Write(ref vp->Processor, (ulong)to);
+        // With other requests it is in the list of this processor or that one already, and is passed on from here.
+        if (others == 0)
+            Push(vp);
+    }
+
     private static void Push(VirtualProcessor* vp)
     {
         LogicalProcessor* processor = (LogicalProcessor*)Volatile.Read(ref vp->Processor);
