@@ -14,6 +14,8 @@ public sealed record MachineOptions
     /// <summary>What it boots from: one of <see cref="Media"/>; null: a FAT volume by UEFI, GRUB's disc by BIOS.</summary>
     public string Boot { get; init; }
     public int Processors { get; init; } = 1;
+    /// <summary>QEMU's TCG executes the processors one after another in one thread, not each in its own.</summary>
+    public bool TakesTurns { get; init; }
     public string Memory { get; init; } = "2G";
     /// <summary>A reset ends the emulator instead of starting the machine again.</summary>
     public bool EndOnReset { get; init; } = true;

@@ -99,7 +99,8 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
             if (!Replaceable.Contains(name) || !options.Extra.Contains(name))
                 arguments.AddRange([name, .. values]);
         }
-        Add("-machine", "q35,accel=" + accel);
+        Add("-machine", "q35");
+        Add("-accel", accel == "tcg" && options.TakesTurns && options.Processors > 1 ? "tcg,thread=single" : accel);
         Add("-cpu", options.Cpu is "amd" or "intel" ? accel == "kvm" ? "host" : "max" : options.Cpu);
         Add("-smp", options.Processors.ToString(CultureInfo.InvariantCulture));
         Add("-m", options.Memory);
@@ -136,7 +137,7 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
 
     private const long DataBytes = 16 << 20;
 
-    private static readonly string[] Replaceable = ["-machine", "-cpu", "-smp", "-m", "-display", "-nic"];
+    private static readonly string[] Replaceable = ["-machine", "-accel", "-cpu", "-smp", "-m", "-display", "-nic"];
 
     private static void AddFirmware(MachineOptions options, List<string> arguments, string folder)
     {

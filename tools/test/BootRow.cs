@@ -60,6 +60,8 @@ public sealed record BootRow
     /// <summary>uefi, or bios: GRUB and lamina.mb2. Default: uefi in QEMU, bios in Bochs.</summary>
     public string Firmware { get; init; }
     public int Smp { get; init; } = 1;
+    /// <summary>Each processor in a thread of the emulator's own. Default: they take turns, which an emulator on a busy host does better (docs/decisions/0005).</summary>
+    public bool Parallel { get; init; }
     public string Memory { get; init; } = "2G";
     public string[] Args { get; init; } = [];
     public bool EndOnReset { get; init; } = true;

@@ -63,7 +63,7 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         var machine = new MachineOptions
         {
             Cpu = row.Cpu, Accel = row.Accel, Firmware = row.Firmware, Boot = row.Boot, Processors = row.Smp, Memory = row.Memory, Extra = row.Args,
-            EndOnReset = row.EndOnReset,
+            EndOnReset = row.EndOnReset, TakesTurns = !row.Parallel,
         };
         Emulators.Check(machine);
         if (Emulators.IsBochs(machine) && (row.Disks.Length > 0 || row.Direct != null || row.NeedsControls))
