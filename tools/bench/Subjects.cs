@@ -16,6 +16,8 @@ public sealed class Subjects(BenchMaterial material, BenchMachine machine, Works
 {
     private const double Million = 1e6;
     private const int MachineMegabytes = 2048, GuestMegabytes = 512;
+    // With what ends it: a line may come in pieces.
+    private const string FreePages = @"^memory: (\d+) pages free of";
     private const string GuestEnded = "^VM guest: exit code";
     private const string LeastPort = "in-uart-least";
     private const string GuestUserspace = @"\bUSERSPACE ([0-9A-F]{16})", HostFinished = "BENCH-DONE|BENCH-FAILED";
@@ -57,17 +59,17 @@ public sealed class Subjects(BenchMaterial material, BenchMachine machine, Works
         log = await LaminaAsync("lamina-bus", BusGuest("cost"), GuestEnded);
         results.Add(Subject.Lamina, CostLines.Parse(log.Text + "\nENVIRONMENT bus\nSTART 0000000000000000\nDONE cost\n"));
 
-        log = await LaminaAsync("lamina-boot", guest + $"\"kernel\": \"{BenchMaterial.GuestKernel.File}\", \"cmdline\": \"{CommandLine("ttyS0")}\"}}", "^memory: ",
+        log = await LaminaAsync("lamina-boot", guest + $"\"kernel\": \"{BenchMaterial.GuestKernel.File}\", \"cmdline\": \"{CommandLine("ttyS0")}\"}}", FreePages,
             [
-                (@"^guest\| USERSPACE", "memory\r"), ("^memory: ", "vm stats guest\r"), ("the root's \\d+ entries", "top 600\r"), (@"^processor 0 over \d+ ms", "vm stats guest\r"),
+                (@"^guest\| USERSPACE", "memory\r"), (FreePages, "vm stats guest\r"), ("the root's \\d+ entries", "top 600\r"), (@"^processor 0 over \d+ ms", "vm stats guest\r"),
                 ("since the last stats, the root's", "vm turnoff guest\r"), ("^VM guest: stopped", "memory\r"),
             ]);
         ulong powerOn = log.RequireHex(GuestUserspace) - CoreStart(log);
         results.Set("power-on", Subject.Lamina, powerOn / Million);
         results.Set("boot", Subject.Lamina, (powerOn - toEntry) / Million);
         SetAdded(Subject.Lamina);
-        Match memory = Regex.Match(log.Text, @"^memory: (\d+) pages free.*?^memory: (\d+) pages free", RegexOptions.Multiline | RegexOptions.Singleline);
-        results.Set("vm-memory", Subject.Lamina, (Number(memory.Groups[2].Value) - Number(memory.Groups[1].Value)) * 4 - GuestMegabytes * 1024);
+        double[] free = Regex.Matches(log.Text, FreePages, RegexOptions.Multiline).Select(m => Number(m.Groups[1].Value)).ToArray();
+        results.Set("vm-memory", Subject.Lamina, (free[^1] - free[0]) * 4 - GuestMegabytes * 1024);
         double seconds = Number(log.Require(@"^processor 0 over (\d+) ms")) / 1000;
         results.Set("idle", Subject.Lamina, Number(log.Require(@"since the last stats, its processors (\d+) entries")) / seconds);
         // The two commands typed meanwhile are in it, three entries a key.
