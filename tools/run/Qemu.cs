@@ -99,8 +99,10 @@ public sealed class Qemu(MachineOptions options, string folder) : IEmulator
             if (!Replaceable.Contains(name) || !options.Extra.Contains(name))
                 arguments.AddRange([name, .. values]);
         }
-        Add("-machine", "q35");
-        Add("-accel", accel == "tcg" && options.TakesTurns && options.Processors > 1 ? "tcg,thread=single" : accel);
+        bool takesTurns = accel == "tcg" && options.TakesTurns && options.Processors > 1;
+        Add("-machine", takesTurns ? "q35" : "q35,accel=" + accel);
+        if (takesTurns)
+            Add("-accel", "tcg,thread=single");
         Add("-cpu", options.Cpu is "amd" or "intel" ? accel == "kvm" ? "host" : "max" : options.Cpu);
         Add("-smp", options.Processors.ToString(CultureInfo.InvariantCulture));
         Add("-m", options.Memory);
