@@ -90,8 +90,6 @@ public struct BackendProcessor
     public uint NextTag, TagGeneration;
     /// <summary>Physical address of a page that the processor itself wants while guests are entered.</summary>
     public ulong Page;
-    /// <summary>Exits on the short path until the physical APIC is made to look whether it must interrupt.</summary>
-    public uint ExitsToReassessment;
     /// <summary>Physical address; 0 for none.</summary>
     public ulong CurrentState;
 }

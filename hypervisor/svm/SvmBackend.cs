@@ -76,7 +76,6 @@ public readonly unsafe partial struct SvmBackend : IBackend
     {
         processor->Backend.NextTag = 1;
         processor->Backend.TagGeneration = 1;
-        processor->Backend.ExitsToReassessment = ExitsPerReassessment;
         Instructions.WrMsr(MSR_EFER, Instructions.RdMsr(MSR_EFER) | EferSvme);
         Instructions.WrMsr(MSR_VM_HSAVE_PA, processor->Backend.Page);
     }

@@ -14,7 +14,6 @@ namespace Lamina.Hypervisor.Svm;
 public readonly unsafe partial struct SvmBackend
 {
     private const byte Debug = 1, InvalidOpcode = 6, GeneralProtection = 13, AlignmentCheck = 17;
-    private const uint ExitsPerReassessment = 32;
     private const ulong RflagsTf = 1 << 8, Dr6Bs = 1 << 14, Dr7Gd = 1 << 13;
 
     /// <summary>Called by the world switch (svm.asm) after every exit; the virtual processor to enter next.</summary>
@@ -57,7 +56,7 @@ public readonly unsafe partial struct SvmBackend
                 vp->Count(VpExternalInterruptsCount);
                 OpenInterruptWindow();
                 // The guest may not exit again by itself.
-                LogicalProcessor.Current->Backend.ExitsToReassessment = 1;
+                Reassess();
                 // An interrupt offered before STI: the emulator forgets the shadow, so the HLT behind it is looked for (OfferInterrupt).
                 if (Shared.IsTcg && (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
                     vp->Work |= EntryWork.Interrupts;
@@ -77,8 +76,6 @@ public readonly unsafe partial struct SvmBackend
         }
         if (vp->SecondStageGeneration != vp->Partition->SecondStageGeneration)
             PrepareAddressSpace(vp);
-        if (--LogicalProcessor.Current->Backend.ExitsToReassessment == 0)
-            ReassessInterrupts();
         StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
         return vp;
     }
@@ -90,20 +87,18 @@ public readonly unsafe partial struct SvmBackend
     private static VirtualProcessor* FinishEntry(VirtualProcessor* vp)
     {
         PrepareAddressSpace(vp);
-        if (Shared.IsTcg)
-            PhysicalApic.Reassess();
+        Reassess();
         StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
         return vp;
     }
 
     /// <summary>
-    /// TCG may lose a physical interrupt at any exit, and a guest that polls gives rise to no other work: nobody but it would run again.
-    /// Not at each such exit, since it is dear.
+    /// TCG may lose a physical interrupt at any exit, and a guest that polls gives rise to no other work: nobody but it would run again. Called by the
+    /// world switch now and then, and where a guest may run on for long.
     /// </summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void ReassessInterrupts()
+    [RuntimeExport("svm_reassess")]
+    private static void Reassess()
     {
-        LogicalProcessor.Current->Backend.ExitsToReassessment = ExitsPerReassessment;
         if (Shared.IsTcg)
             PhysicalApic.Reassess();
     }

@@ -3,7 +3,7 @@
 bits 64
 default rel
 
-extern svm_handle_exit, svm_park
+extern svm_handle_exit, svm_park, svm_reassess
 global svm_run, svm_interrupt_window, svm_idle, svm_vmload, svm_vmsave, svm_set_extended_components
 
 ; VirtualProcessor (hypervisor/core/VirtualProcessor.cs, world switch part)
@@ -28,6 +28,10 @@ global svm_run, svm_interrupt_window, svm_idle, svm_vmload, svm_vmsave, svm_set_
 %define VP_XCR0 248
 
 %define CURRENT rsp + 32
+%define COUNTDOWN rsp + 40
+
+; Exits between two looks whether the physical APIC has an interrupt that the emulator lost (SvmExits.cs): a look is dear.
+%define EXITS_PER_LOOK 32
 
 section .text
 
@@ -36,6 +40,7 @@ svm_run:
     and rsp, -16
     sub rsp, 64
     mov qword [CURRENT], 0
+    mov dword [COUNTDOWN], EXITS_PER_LOOK
     mov rax, rcx
     clgi
     sti
@@ -90,8 +95,16 @@ svm_run:
     movups [rax + VP_XMM + 64], xmm4
     movups [rax + VP_XMM + 80], xmm5
     mov rcx, rax
+    dec dword [COUNTDOWN]
+    jz .look
+.handle:
     call svm_handle_exit
     jmp .next
+.look:
+    mov dword [COUNTDOWN], EXITS_PER_LOOK
+    call svm_reassess
+    mov rcx, [CURRENT]
+    jmp .handle
 
 ; Another virtual processor: exchange what VMRUN leaves alone (FS, GS, TR, LDTR, SYSCALL and SYSENTER registers by VMSAVE and
 ; VMLOAD, vector registers by XSAVE). XSAVE runs under an XCR0 with every component: a guest that has SSE off in its own, or has never
