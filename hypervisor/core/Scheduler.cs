@@ -136,6 +136,10 @@ public static unsafe class Scheduler<TBackend> where TBackend : struct, IBackend
         Charge(processor, vp, now);
         if (processor->Queue.Yield(&vp->Scheduling, now))
             vp->Work |= EntryWork.Reschedule;
+        // Whom it waits for may have been handed over to this processor, with a request that an emulator has lost (docs/decisions/0005).
+        if (!LogicalProcessors.IsSingle && (System.Threading.Volatile.Read(ref processor->Visitors) | System.Threading.Volatile.Read(ref processor->Calls)
+            | System.Threading.Volatile.Read(ref processor->Seekers)) != 0)
+            vp->Work |= EntryWork.Visitors;
     }
 
     /// <summary>Sets the shares of a partition's virtual processor, as the partition has them now.</summary>
