@@ -106,12 +106,14 @@ public readonly unsafe partial struct SvmBackend
         vmcb->Control.InterceptExceptions |= 1u << Debug;
     }
 
-    /// <summary>IRET with NMIs masked: they are open again behind it.</summary>
+    /// <summary>
+    /// IRET with NMIs masked: they are open again behind it, and not before. So it is stepped over even when none waits: one that comes by an interrupt
+    /// that the guest exits for in front of it would find no mask, and its frame would take the place of the first one's.
+    /// </summary>
     private static void OnIret(VirtualProcessor* vp)
     {
         StateOf(vp)->Control.Intercept1 &= ~VmcbIntercept1.IRET;
-        if (vp->NmiPending)
-            Step(vp, SteppingReason.Iret);
+        Step(vp, SteppingReason.Iret);
     }
 
     /// <summary>
