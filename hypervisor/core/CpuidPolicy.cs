@@ -248,7 +248,7 @@ public static unsafe class CpuidPolicy
                 break;
             case 0x40000005:
                 r[0] = Partition.MaximumVps;
-                r[1] = 1;
+                r[1] = LogicalProcessors.Maximum;
                 break;
             case 0x40000006:
                 r[0] = 1 << 3; // nested (second level) paging is in use
