@@ -1,0 +1,165 @@
+// The scheduler among several logical processors: parking, who is given away and who arrives. Which processor it should be is Placement's (docs/decisions/0013).
+using Lamina.Abi;
+using Lamina.X64;
+
+namespace Lamina.Hypervisor.Core;
+
+public static unsafe partial class Scheduler<TBackend> where TBackend : struct, IBackend
+{
+    /// <summary>
+    /// No virtual processor's state is in the processor: here it does what others ask of it, gives away who waits too long, and sleeps. Returns
+    /// whom to enter.
+    /// </summary>
+    public static VirtualProcessor* Park()
+    {
+        LogicalProcessor* processor = LogicalProcessor.Current;
+        processor->InRegisters = null;
+        while (true)
+        {
+            Visits<TBackend>.Receive(processor);
+            CrossCalls<TBackend>.Serve(processor);
+            GiveAway(processor);
+            VirtualProcessor* vp = processor->Running;
+            if (vp == null && (vp = Dispatch(processor, Instructions.RdTsc())) == null)
+            {
+                Sleep(processor);
+                continue;
+            }
+            if ((vp = PrepareEntry(vp)) != null)
+                return vp;
+        }
+    }
+
+    /// <summary>
+    /// Others see from here on that this processor may execute for <paramref name="vp"/>, and wait for it when they take something away; what they took before,
+    /// and what they want flushed, is seen here. One of the two sees the other: each writes its own word first.
+    /// </summary>
+    private static void Announce(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        System.Threading.Volatile.Write(ref processor->Entered, (ulong)vp);
+        System.Threading.Interlocked.MemoryBarrier();
+        if (System.Threading.Volatile.Read(ref vp->FlushRequested) == 0)
+            return;
+        System.Threading.Interlocked.Exchange(ref vp->FlushRequested, 0u);
+        VirtualProcessors<TBackend>.FlushTranslations(vp);
+    }
+
+    /// <summary>The state in registers is on its way to memory: what the world switch does not exchange goes first.</summary>
+    private static VirtualProcessor* Unload(LogicalProcessor* processor)
+    {
+        if (processor->Loaded != null)
+            TBackend.Leave(processor->Loaded);
+        processor->Loaded = null;
+        System.Threading.Volatile.Write(ref processor->Entered, 0UL);
+        return null;
+    }
+
+    /// <summary>One sleep of a parked processor. Before it, whoever has somebody waiting is asked for one.</summary>
+    private static void Sleep(LogicalProcessor* processor)
+    {
+        if (processor->Timers.Disarm(&processor->SliceTimer))
+            Timers<TBackend>.Program(processor);
+        int from = Placement.ToTakeFrom(LogicalProcessors.AllLoads);
+        if (from >= 0 && from != processor->Index)
+        {
+            LogicalProcessor* other = LogicalProcessors.At(from);
+            if ((System.Threading.Interlocked.Or(ref other->Seekers, 1UL << processor->Index) >> processor->Index & 1) == 0)
+                PhysicalApic.Kick(other);
+        }
+        Halt(processor);
+    }
+
+    /// <summary>Tells the others how much waits here.</summary>
+    private static void Publish(LogicalProcessor* processor)
+    {
+        if (LogicalProcessors.IsSingle)
+            return;
+        ref ProcessorLoad load = ref LogicalProcessors.LoadOf(processor);
+        load.Waiting = processor->Queue.Count;
+        load.IsIdle = processor->Running == null && processor->Queue.Count == 0;
+        // Before the others' are looked at: of one who goes to sleep and one who has somebody waiting, one sees the other.
+        System.Threading.Interlocked.MemoryBarrier();
+    }
+
+    /// <summary>Whether somebody who waits here would be better off elsewhere.</summary>
+    private static bool IsUneven(LogicalProcessor* processor) =>
+        processor->Queue.Count != 0 && Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index) != processor->Index;
+
+    /// <summary>
+    /// Somebody has begun to wait: where that is uneven he is given away, before the next entry. Not at once: whoever woke him may be at work on him still.
+    /// </summary>
+    private static void NoteWaiting(LogicalProcessor* processor)
+    {
+        Publish(processor);
+        if (processor->Running != null && IsUneven(processor))
+            processor->Running->Work |= EntryWork.Visitors;
+    }
+
+    /// <summary>Gives those who asked one each of those who wait here, and others to processors that are idle or have clearly fewer.</summary>
+    private static void GiveAway(LogicalProcessor* processor)
+    {
+        ulong seekers = System.Threading.Volatile.Read(ref processor->Seekers) == 0 ? 0 : System.Threading.Interlocked.Exchange(ref processor->Seekers, 0UL);
+        for (; seekers != 0; seekers &= seekers - 1)
+        {
+            LogicalProcessor* seeker = LogicalProcessors.At(System.Numerics.BitOperations.TrailingZeroCount(seekers));
+            if (LogicalProcessors.LoadOf(seeker).IsIdle)
+                TryGive(processor, seeker);
+        }
+        int to;
+        while (processor->Queue.Count != 0 && (to = Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index)) != processor->Index
+            && TryGive(processor, LogicalProcessors.At(to))) { }
+    }
+
+    /// <summary>False: nobody who waits can be given. With nobody running here the first who waits is about to; one whose state is in registers cannot leave.</summary>
+    private static bool TryGive(LogicalProcessor* processor, LogicalProcessor* to)
+    {
+        if (processor->Running == null && processor->Queue.Count < 2)
+            return false;
+        SchedulerEntity* entity = processor->Queue.First;
+        while (entity != null && (entity->HasPrecedence || entity->Owner == processor->InRegisters))
+            entity = entity->Next;
+        if (entity == null)
+            return false;
+        HandOver(processor, (VirtualProcessor*)entity->Owner, to);
+        return true;
+    }
+
+    /// <summary>
+    /// A virtual processor that waits here belongs to another processor from now on. Its place among the others there is what it was here.
+    /// </summary>
+    private static void HandOver(LogicalProcessor* processor, VirtualProcessor* vp, LogicalProcessor* to)
+    {
+        Forget(processor, vp);
+        TBackend.Depart(vp);
+        RunQueue.Move(&vp->Scheduling, processor->Queue.MinimumVirtualTime, &to->Queue);
+        // Until that one says what it has itself.
+        ref ProcessorLoad load = ref LogicalProcessors.LoadOf(to);
+        load.IsIdle = false;
+        load.Waiting++;
+        Visits<TBackend>.Send(vp, to);
+    }
+
+    /// <summary>Somebody who was handed over is here.</summary>
+    public static void Arrive(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        TBackend.Arrive(vp);
+        VirtualProcessors<TBackend>.FlushTranslations(vp);
+        vp->Work |= EntryWork.Timers | EntryWork.Interrupts;
+        if (!vp->IsRunnable)
+            return;
+        ulong now = Instructions.RdTsc();
+        VirtualProcessor* running = processor->Running;
+        if (running != null)
+            Charge(processor, running, now);
+        if (!processor->Queue.TryEnqueue(&vp->Scheduling, now))
+            WaitForCap(processor, vp);
+        else if (running != null)
+        {
+            if (!running->IsRunnable || processor->Queue.ShouldPreempt(&running->Scheduling, now))
+                running->Work |= EntryWork.Reschedule;
+            else
+                ArmDecision(processor, now);
+        }
+        Publish(processor);
+    }
+}
