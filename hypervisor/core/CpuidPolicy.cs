@@ -1,4 +1,5 @@
 // What a guest's CPUID says: the processor's word, less what guests do not get, plus the hypervisor's own leaves.
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Diagnostics;
 using Lamina.X64;
@@ -71,6 +72,16 @@ public static unsafe class CpuidPolicy
         return (value & 1) != 0 && (value & ~xcr0Mask) == 0 && ((value & 4) == 0 || (value & 2) != 0)
             && (avx512 == 0 || avx512 == 0xE0 && (value & 4) != 0);
     }
+
+    /// <summary>
+    /// Leaves that <see cref="Adjust{TBackend}"/> has nothing to say about, by bit: 0, 2, 3, 8, 9; and 0x80000000, 0x80000002 to 0x80000006, which
+    /// identify the processor and its caches.
+    /// </summary>
+    private const uint PlainBasic = 0x30D, PlainExtended = 0x7D;
+
+    /// <summary>Whether a guest gets a leaf as the processor says it, whoever the guest is and whatever state it is in. Not all such leaves: the frequent ones.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsAsProcessorSays(uint leaf) => leaf < 32 ? (PlainBasic >> (int)leaf & 1) != 0 : leaf - 0x80000000 < 32 && (PlainExtended >> (int)leaf & 1) != 0;
 
     /// <summary>Carries the instruction out on the guest's registers.</summary>
     public static void Execute<TBackend>(VirtualProcessor* vp) where TBackend : struct, IBackend

@@ -15,11 +15,34 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
     /// <summary>Reps done at one go. Then the call is left to be continued, so that interrupts and other guests are not kept waiting.</summary>
     private const uint RepsPerEntry = 64;
 
+    /// <summary>
+    /// A call whose code no table entry has, on the short way (<see cref="ShortExits{TBackend}"/>): HV_STATUS_INVALID_HYPERCALL_CODE, and nothing else is looked
+    /// at. False: nothing was done, <see cref="Handle"/> carries it out.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool TryRefuse(VirtualProcessor* vp)
+    {
+        if (!MayCall(vp))
+            return false;
+        bool is64Bit = TBackend.Is64Bit(vp);
+        if ((ushort)(is64Bit ? vp->Gpr[Gpr.Rcx] : vp->Gpr[Gpr.Rax]) <= HypercallTable.HighestCode)
+            return false;
+        vp->Count(HvStatsVpCounters.VpHypercallsCount);
+        vp->Gpr[Gpr.Rax] = HvStatus.HV_STATUS_INVALID_HYPERCALL_CODE.Value;
+        if (!is64Bit)
+            vp->Gpr[Gpr.Rdx] = 0;
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool MayCall(VirtualProcessor* vp) =>
+        TBackend.GetCpl(vp) == 0 && (TBackend.GetCr0(vp) & Cr0Pe) != 0 && new HypercallMsr(vp->Partition->HypercallMsr).Enable;
+
     /// <summary>A VMCALL or VMMCALL.</summary>
     public static void Handle(VirtualProcessor* vp)
     {
         vp->Count(HvStatsVpCounters.VpHypercallsCount);
-        if (TBackend.GetCpl(vp) != 0 || (TBackend.GetCr0(vp) & Cr0Pe) == 0 || !new HypercallMsr(vp->Partition->HypercallMsr).Enable)
+        if (!MayCall(vp))
         {
             TBackend.InjectException(vp, InvalidOpcode, false, 0);
             return;

@@ -16,6 +16,9 @@ public static unsafe class HypercallTable
     private static PartitionPrivileges Registers => PartitionPrivileges.AccessVpRegisters;
     private static PartitionPrivileges Devices => PartitionPrivileges.CpuManagement;
 
+    /// <summary>No call of the table has a higher code.</summary>
+    public const ushort HighestCode = HvCallPostMessageDirect;
+
     /// <summary>False: HV_STATUS_INVALID_HYPERCALL_CODE.</summary>
     public static bool TryGet(ushort code, out HypercallDescriptor call)
     {

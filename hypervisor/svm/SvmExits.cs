@@ -16,7 +16,7 @@ public readonly unsafe partial struct SvmBackend
     private const byte Debug = 1, InvalidOpcode = 6, GeneralProtection = 13, AlignmentCheck = 17;
     private const ulong RflagsTf = 1 << 8, Dr6Bs = 1 << 14, Dr7Gd = 1 << 13;
 
-    /// <summary>Called by the world switch (svm.asm) after every exit; the virtual processor to enter next.</summary>
+    /// <summary>Called by the world switch (svm.asm) after every exit that was not a short one; the virtual processor to enter next.</summary>
     [RuntimeExport("svm_handle_exit")]
     private static VirtualProcessor* HandleExit(VirtualProcessor* vp)
     {

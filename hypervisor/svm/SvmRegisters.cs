@@ -1,4 +1,5 @@
 // Guest registers in the control block, by their TLFS names. Values that VMRUN would refuse are refused here. APM 2, "Canonicalization and Consistency Checks".
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Core;
 using static Lamina.Abi.HvRegisterName;
@@ -14,11 +15,15 @@ public readonly unsafe partial struct SvmBackend
 
     public static ulong GetRip(VirtualProcessor* vp) => StateOf(vp)->Save.RIP;
     public static ulong GetRflags(VirtualProcessor* vp) => StateOf(vp)->Save.RFLAGS;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong GetCr0(VirtualProcessor* vp) => StateOf(vp)->Save.CR0;
     public static ulong GetCr3(VirtualProcessor* vp) => StateOf(vp)->Save.CR3;
     public static ulong GetCr4(VirtualProcessor* vp) => StateOf(vp)->Save.CR4;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong GetEfer(VirtualProcessor* vp) => StateOf(vp)->Save.EFER & ~EferSvme;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte GetCpl(VirtualProcessor* vp) => StateOf(vp)->Save.CPL;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Is64Bit(VirtualProcessor* vp) => (StateOf(vp)->Save.EFER & EferLma) != 0 && StateOf(vp)->Save.CS.Attrib.Long;
 
     /// <summary>State after RESET and INIT. SDM 3A, "Processor State After Reset".</summary>

@@ -3,7 +3,7 @@
 bits 64
 default rel
 
-extern svm_handle_exit, svm_park, svm_reassess
+extern svm_short_exit, svm_handle_exit, svm_park, svm_reassess
 global svm_run, svm_interrupt_window, svm_idle, svm_vmload, svm_vmsave, svm_set_extended_components
 
 ; VirtualProcessor (hypervisor/core/VirtualProcessor.cs, world switch part)
@@ -33,6 +33,23 @@ global svm_run, svm_interrupt_window, svm_idle, svm_vmload, svm_vmsave, svm_set_
 ; Exits between two looks whether the physical APIC has an interrupt that the emulator lost (SvmExits.cs): a look is dear.
 %define EXITS_PER_LOOK 32
 
+%macro save_xmm 0                   ; rax = VirtualProcessor
+    movups [rax + VP_XMM], xmm0
+    movups [rax + VP_XMM + 16], xmm1
+    movups [rax + VP_XMM + 32], xmm2
+    movups [rax + VP_XMM + 48], xmm3
+    movups [rax + VP_XMM + 64], xmm4
+    movups [rax + VP_XMM + 80], xmm5
+%endmacro
+%macro load_xmm 1
+    movups xmm0, [%1 + VP_XMM]
+    movups xmm1, [%1 + VP_XMM + 16]
+    movups xmm2, [%1 + VP_XMM + 32]
+    movups xmm3, [%1 + VP_XMM + 48]
+    movups xmm4, [%1 + VP_XMM + 64]
+    movups xmm5, [%1 + VP_XMM + 80]
+%endmacro
+
 section .text
 
 ; rcx = first VirtualProcessor, or 0. Interrupts are closed by GIF = 0 and let through to the guest by IF = 1.
@@ -50,13 +67,8 @@ svm_run:
 .next:                              ; rax = VirtualProcessor to enter; 0: nobody, until .park says whom
     cmp rax, [CURRENT]
     jne .switch
-    movups xmm0, [rax + VP_XMM]
-    movups xmm1, [rax + VP_XMM + 16]
-    movups xmm2, [rax + VP_XMM + 32]
-    movups xmm3, [rax + VP_XMM + 48]
-    movups xmm4, [rax + VP_XMM + 64]
-    movups xmm5, [rax + VP_XMM + 80]
-.enter:
+    load_xmm rax
+.enter:                             ; xmm0-5 are the guest's already
     mov rcx, [rax + VP_RCX]
     mov rdx, [rax + VP_RDX]
     mov rbx, [rax + VP_RBX]
@@ -88,20 +100,21 @@ svm_run:
     mov [rax + VP_R13], r13
     mov [rax + VP_R14], r14
     mov [rax + VP_R15], r15
-    movups [rax + VP_XMM], xmm0
-    movups [rax + VP_XMM + 16], xmm1
-    movups [rax + VP_XMM + 32], xmm2
-    movups [rax + VP_XMM + 48], xmm3
-    movups [rax + VP_XMM + 64], xmm4
-    movups [rax + VP_XMM + 80], xmm5
     mov rcx, rax
     dec dword [COUNTDOWN]
     jz .look
+    call svm_short_exit             ; touches no xmm register
+    test al, al
+    mov rax, [CURRENT]
+    jnz .enter
+    save_xmm
+    mov rcx, rax
 .handle:
     call svm_handle_exit
     jmp .next
 .look:
     mov dword [COUNTDOWN], EXITS_PER_LOOK
+    save_xmm
     call svm_reassess
     mov rcx, [CURRENT]
     jmp .handle
@@ -116,12 +129,7 @@ svm_run:
     jz .load
     mov rax, [r13 + VP_STATE_PHYSICAL]
     vmsave
-    movups xmm0, [r13 + VP_XMM]
-    movups xmm1, [r13 + VP_XMM + 16]
-    movups xmm2, [r13 + VP_XMM + 32]
-    movups xmm3, [r13 + VP_XMM + 48]
-    movups xmm4, [r13 + VP_XMM + 64]
-    movups xmm5, [r13 + VP_XMM + 80]
+    load_xmm r13
     mov rbx, [r13 + VP_EXTENDED]
     mov rax, [extended_components]
     test rax, rax                   ; 0: a processor without XSAVE

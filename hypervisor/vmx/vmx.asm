@@ -3,7 +3,7 @@
 bits 64
 default rel
 
-extern vmx_handle_exit, vmx_handle_failure, vmx_instruction_failed, vmx_park
+extern vmx_short_exit, vmx_handle_exit, vmx_handle_failure, vmx_instruction_failed, vmx_park
 global vmx_run, vmx_interrupt_window, vmx_idle, vmx_take_nmi, vmx_set_extended_components
 global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_mode, vmx_invept, vmx_invvpid
 
@@ -76,6 +76,15 @@ global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_mode, vmx_inve
     mov rax, [rax + VP_RAX]
 %endmacro
 
+%macro load_xmm 1
+    movups xmm0, [%1 + VP_XMM]
+    movups xmm1, [%1 + VP_XMM + 16]
+    movups xmm2, [%1 + VP_XMM + 32]
+    movups xmm3, [%1 + VP_XMM + 48]
+    movups xmm4, [%1 + VP_XMM + 64]
+    movups xmm5, [%1 + VP_XMM + 80]
+%endmacro
+
 section .text
 
 ; rcx = first VirtualProcessor, its VMCS the current one; or 0. Interrupts are closed by IF and stay so outside the window.
@@ -91,13 +100,8 @@ vmx_run:
 .next:                              ; rax = VirtualProcessor to enter, its VMCS current and written back; 0: nobody, until .park says whom
     cmp rax, [CURRENT]
     jne .switch
-    movups xmm0, [rax + VP_XMM]
-    movups xmm1, [rax + VP_XMM + 16]
-    movups xmm2, [rax + VP_XMM + 32]
-    movups xmm3, [rax + VP_XMM + 48]
-    movups xmm4, [rax + VP_XMM + 64]
-    movups xmm5, [rax + VP_XMM + 80]
-.enter:
+    load_xmm rax
+.enter:                             ; xmm0-5 are the guest's already
     mov rcx, [rax + VP_STATE]
     cmp qword [rcx + STATE_LAUNCHED], 0
     je .launch
@@ -140,19 +144,13 @@ vmx_run:
     mov [rax + VP_R13], r13
     mov [rax + VP_R14], r14
     mov [rax + VP_R15], r15
-    movups [rax + VP_XMM], xmm0
-    movups [rax + VP_XMM + 16], xmm1
-    movups [rax + VP_XMM + 32], xmm2
-    movups [rax + VP_XMM + 48], xmm3
-    movups [rax + VP_XMM + 64], xmm4
-    movups [rax + VP_XMM + 80], xmm5
     mov rdx, [rax + VP_STATE]
     mov r8d, EXIT_REASON
     vmread [rdx + STATE_REASON], r8
     mov r8d, IDT_VECTORING_INFORMATION
     vmread [rdx + STATE_VECTORING], r8
     cmp dword [rdx + STATE_REASON], EXTERNAL_INTERRUPT
-    je .handle                      ; no instruction's doing: RIP and the rest are seldom asked for
+    je .long                        ; no instruction's doing: RIP and the rest are seldom asked for
     mov r8d, GUEST_RIP
     vmread [rdx + STATE_RIP], r8
     mov r8d, GUEST_RFLAGS
@@ -161,7 +159,18 @@ vmx_run:
     vmread [rdx + STATE_INTERRUPTIBILITY], r8
     mov r8d, EXIT_INSTRUCTION_LENGTH
     vmread [rdx + STATE_LENGTH], r8
-.handle:
+    mov rcx, rax
+    call vmx_short_exit             ; touches no xmm register
+    test al, al
+    mov rax, [CURRENT]
+    jnz .enter
+.long:
+    movups [rax + VP_XMM], xmm0
+    movups [rax + VP_XMM + 16], xmm1
+    movups [rax + VP_XMM + 32], xmm2
+    movups [rax + VP_XMM + 48], xmm3
+    movups [rax + VP_XMM + 64], xmm4
+    movups [rax + VP_XMM + 80], xmm5
     mov rcx, rax
     call vmx_handle_exit
     jmp .next
@@ -173,12 +182,7 @@ vmx_run:
     mov r13, [CURRENT]
     test r13, r13
     jz .load
-    movups xmm0, [r13 + VP_XMM]
-    movups xmm1, [r13 + VP_XMM + 16]
-    movups xmm2, [r13 + VP_XMM + 32]
-    movups xmm3, [r13 + VP_XMM + 48]
-    movups xmm4, [r13 + VP_XMM + 64]
-    movups xmm5, [r13 + VP_XMM + 80]
+    load_xmm r13
     mov rbx, [r13 + VP_EXTENDED]
     mov rax, [extended_components]
     test rax, rax                   ; 0: a processor without XSAVE

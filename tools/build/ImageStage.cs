@@ -48,6 +48,11 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
         Refuse(await Gates.InspectObjectAsync(image.Name, compiled));
         (List<string> own, string others) = await AssembleAsync();
         await LinkAsync([.. own, compiled], others);
+        if (image.VectorFree is { } gate)
+        {
+            Outcome code = await ChildProcess.RequireAsync("llvm-objdump", ["-d", "--no-show-raw-insn", "--x86-asm-syntax=intel", Linked]);
+            Refuse(gate.Inspect(image.Name, code.Output, await File.ReadAllTextAsync(Map)));
+        }
         if (Flat != null)
             WriteFlat();
         Refuse(Gates.Budget(image, Measure().Total));
@@ -125,7 +130,9 @@ public sealed class ImageStage(Workspace workspace, AssemblyStage assemblies, Im
         [
             "/nologo", "/subsystem:" + image.Subsystem, "/entry:" + image.Entry, "/nodefaultlib", "/machine:x64", "/Brepro",
             "/out:" + Linked, "/map:" + Map, "/debug", "/pdb:" + Symbols, "/pdbaltpath:" + Path.GetFileName(Symbols),
-            "/merge:.managedcode=.text", "/merge:.modules=.rdata", "/opt:ref", "/opt:noicf", "/errorlimit:0",
+            "/merge:.managedcode=.text", "/merge:.modules=.rdata", "/opt:ref", "/errorlimit:0",
+            // Functions have unwind data each, many alike.
+            "/opt:icf",
         ];
         if (image.Base is { } address)
             arguments.AddRange([$"/base:0x{address:X}", "/fixed"]);

@@ -21,8 +21,9 @@ public enum ImageForm
 /// <param name="Budget">Most bytes it may take, file and .bss together; null: no limit.</param>
 /// <param name="Multiboot">Version of the Multiboot header that the file must begin with; 0: none.</param>
 /// <param name="After">Images whose flat files this one includes.</param>
+/// <param name="VectorFree">What of it runs with a guest's xmm registers in place.</param>
 public sealed record Image(string Name, string Product, string[] Rooms, string Entry, ulong? Base, string Subsystem, ImageForm Form,
-    long? Budget = null, int Multiboot = 0, string[] After = null)
+    long? Budget = null, int Multiboot = 0, string[] After = null, VectorFree VectorFree = null)
 {
     public string FlatProduct => Form == ImageForm.Flat ? Product : System.IO.Path.ChangeExtension(Product, ".flat");
 }
@@ -35,7 +36,7 @@ public static class ImageTable
     public static readonly Image[] All =
     [
         new("hypervisor", "hypervisor.exe", ["hypervisor", .. Foundation], "lamina_core_entry", 0xFFFFFFFF80000000, "native",
-            ImageForm.ExecutableAndFlat, Budget: 300 * 1024),
+            ImageForm.ExecutableAndFlat, Budget: 300 * 1024, VectorFree: new(["svm_short_exit", "vmx_short_exit"], Ends: ["vmx_instruction_failed", "CoreLib_Internal_Runtime_CompilerHelpers_ThrowHelpers__"])),
         new("root", "root.exe", ["partitions/root", "drivers", "vmbus", .. Foundation], "lamina_root_entry", 0xFFFFFFFFC0000000, "native",
             ImageForm.ExecutableAndFlat),
         new("checks", "guest-checks.bin", ["partitions/guest/checks", "partitions/guest/machine", .. Foundation], "guest_entry32", 0x100000, "native",

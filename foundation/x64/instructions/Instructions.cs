@@ -17,6 +17,8 @@ public static unsafe class Instructions
     [RuntimeImport("*", "x64_wrmsr"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void WrMsr(uint msr, ulong value);
     /// <summary>Four words: EAX, EBX, ECX, EDX.</summary>
     [RuntimeImport("*", "x64_cpuid"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void Cpuid(uint leaf, uint subleaf, uint* registers);
+    /// <summary>CPUID on general registers in encoding order, of which RAX, RCX, RDX and RBX are written; the subleaf is in RCX.</summary>
+    [RuntimeImport("*", "x64_cpuid_in_place"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void CpuidInPlace(ulong* registers, uint leaf);
     [RuntimeImport("*", "x64_rdtsc"), MethodImpl(MethodImplOptions.InternalCall)] public static extern ulong RdTsc();
     /// <summary>RDTSC after LFENCE.</summary>
     [RuntimeImport("*", "x64_rdtsc_ordered"), MethodImpl(MethodImplOptions.InternalCall)] public static extern ulong RdTscOrdered();

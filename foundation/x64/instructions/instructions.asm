@@ -49,6 +49,19 @@ stub wrmsr
     wrmsr
     ret
 
+; rcx = ulong* (rax, rcx, rdx, rbx), edx = leaf; the subleaf is in rcx's place, results go into all four.
+stub cpuid_in_place
+    mov r8, rcx
+    mov r9, rbx
+    mov eax, edx
+    mov ecx, [r8 + 8]
+    cpuid
+    mov [r8], rax
+    mov [r8 + 8], rcx
+    mov [r8 + 16], rdx
+    mov [r8 + 24], rbx
+    mov rbx, r9
+    ret
 ; rcx = leaf, rdx = subleaf, r8 = uint* (eax, ebx, ecx, edx)
 stub cpuid
     push rbx

@@ -36,6 +36,31 @@ public class GateTests
     public async Task Plain_code_passes() =>
         Assert.Empty(await InspectAsync("global good\ngood: movups xmm0, [rdi]\npopcnt rax, rbx\nvmread rax, rbx\nvmrun\nvmcall\nxsave [rdi]\nmov rax, 0xc5c4c5c4c5c4\nret"));
 
+    [Theory]
+    [InlineData("ret", null)]
+    [InlineData("call plain\nret", null)]
+    [InlineData("call panic\nret", null)]
+    [InlineData("jmp .over\n.over: ret", null)]
+    [InlineData("movups xmm5, [rdi]\nret", "x: begin uses a vector register: movups xmm5, xmmword ptr [rdi]")]
+    [InlineData("call deep\nret", "x: deeper (by deep) uses a vector register: pxor xmm0, xmm0")]
+    [InlineData("test eax, eax\njz deep\nret", "x: deeper (by deep) uses a vector register: pxor xmm0, xmm0")]
+    [InlineData("call rax\nret", "x: begin calls nobody knows whom: call rax")]
+    [InlineData("jmp [rcx]", "x: begin calls nobody knows whom: jmp qword ptr [rcx]")]
+    public async Task What_runs_with_a_guests_vector_registers_in_place_uses_none(string body, string expected)
+    {
+        using var folder = new Scratch();
+        string code = await AssembleAsync(folder, $"global begin, plain, deep, deeper, panic\nbegin: {body}\nplain: mov eax, [rcx]\nret\ndeep: jmp deeper\ndeeper: pxor xmm0, xmm0\nret\npanic: pxor xmm0, xmm0\nret");
+        string image = folder.File("x.exe"), map = folder.File("x.map");
+        await ChildProcess.RequireAsync("lld-link", ["/nologo", "/subsystem:native", "/entry:begin", "/nodefaultlib", "/machine:x64", "/out:" + image, "/map:" + map, code]);
+        Outcome disassembly = await ChildProcess.RequireAsync("llvm-objdump", ["-d", "--no-show-raw-insn", "--x86-asm-syntax=intel", image]);
+        string[] lines = new VectorFree(["begin"], ["panic"]).Inspect("x", disassembly.Output, File.ReadAllText(map)).ToArray();
+        Assert.Equal(expected == null ? [] : [expected], lines);
+    }
+
+    [Fact]
+    public void A_function_that_is_not_there_is_named() =>
+        Assert.Equal("x: no function gone, from which vector registers are looked for", Assert.Single(new VectorFree(["gone"], []).Inspect("x", "", "")));
+
     [Fact]
     public async Task An_undefined_symbol_is_named()
     {

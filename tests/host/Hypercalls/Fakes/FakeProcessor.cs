@@ -10,6 +10,8 @@ namespace Lamina.X64
     {
         internal static ulong Tsc = 1_000_000;
         internal static readonly Dictionary<uint, ulong> Msrs = [];
+        /// <summary>Not 0: CPUID says anything, by this seed.</summary>
+        [ThreadStatic] internal static int RandomCpuid;
 
         public static ulong RdTsc() => Tsc += 100;
         public static ulong RdMsr(uint msr) => Msrs.GetValueOrDefault(msr);
@@ -19,9 +21,26 @@ namespace Lamina.X64
         public static void Out8(ushort port, byte value) { }
         public static void Pause() => System.Threading.Thread.Yield();
 
+        public static void CpuidInPlace(ulong* registers, uint leaf)
+        {
+            uint* result = stackalloc uint[4];
+            Cpuid(leaf, (uint)registers[1], result);
+            registers[0] = result[0];
+            registers[3] = result[1];
+            registers[1] = result[2];
+            registers[2] = result[3];
+        }
+
         public static void Cpuid(uint leaf, uint subleaf, uint* registers)
         {
             registers[0] = registers[1] = registers[2] = registers[3] = 0;
+            if (RandomCpuid != 0)
+            {
+                // The same leaf always says the same.
+                var random = new Random(HashCode.Combine(RandomCpuid, leaf, subleaf));
+                for (int i = 0; i < 4; i++) registers[i] = (uint)random.NextInt64();
+                return;
+            }
             switch (leaf)
             {
                 case 0: registers[0] = 0x16; break;
