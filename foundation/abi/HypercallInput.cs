@@ -1,5 +1,7 @@
 // The hypercall input value: what is called, and how. TLFS, "Hypercall Inputs".
 
+using System.Runtime.CompilerServices;
+
 namespace Lamina.Abi;
 
 /// <summary>The hypercall input value (RCX of a 64-bit caller).</summary>
@@ -47,5 +49,6 @@ public readonly struct HypercallInput(ulong value)
     public static HypercallInput Simple(ushort callCode) => new(callCode);
 
     /// <summary>A rep call over <paramref name="repCount"/> elements (at most <see cref="MaximumRepCount"/>).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static HypercallInput Rep(ushort callCode, uint repCount) => new(BitField.Insert(callCode, 43, 32, repCount));
 }

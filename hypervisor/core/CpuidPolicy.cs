@@ -30,20 +30,9 @@ public static unsafe class CpuidPolicy
     public const uint MaximumLeaf = 0x40000006;
 
     private static ulong xcr0Mask;
-    private static bool hasTscAux, hasInvariantTsc, tscAuxKnown, hidesCx16;
+    private static bool hasTscAux, hasInvariantTsc, hidesCx16;
 
-    public static bool HasTscAux
-    {
-        get
-        {
-            if (!tscAuxKnown)
-            {
-                hasTscAux = Preflight.HasLeafBit(0x80000001, 3, ExtEdxRdtscp);
-                tscAuxKnown = true;
-            }
-            return hasTscAux;
-        }
-    }
+    public static bool HasTscAux { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => hasTscAux; }
 
     /// <summary>Bits that the guest may set in CR4 through its parent; the processor checks what the guest itself writes.</summary>
     public static ulong GuestCr4Mask => 0x77_7FFFUL & ~(1UL << 13 | 1UL << 14); // VMXE, SMXE
@@ -56,6 +45,7 @@ public static unsafe class CpuidPolicy
             Instructions.Cpuid(0xD, 0, registers);
             xcr0Mask = SupportedXcr0 & ((ulong)registers[3] << 32 | registers[0]);
         }
+        hasTscAux = Preflight.HasLeafBit(0x80000001, 3, ExtEdxRdtscp);
         hasInvariantTsc = Preflight.HasLeafBit(0x80000007, 3, 1 << 8);
         hidesCx16 = Preflight.IsEmulatedByTcg;
     }
@@ -248,7 +238,8 @@ public static unsafe class CpuidPolicy
             case 0x40000003:
                 r[0] = vp->Partition->Privileges.Eax;
                 r[1] = vp->Partition->Privileges.Ebx;
-                r[3] = HypervisorFeatures.FrequencyRegsAvailable | HypervisorFeatures.GuestCrashRegsAvailable | HypervisorFeatures.DirectSyntheticTimers;
+                r[3] = HypervisorFeatures.FrequencyRegsAvailable | HypervisorFeatures.GuestCrashRegsAvailable | HypervisorFeatures.SintPollingModeAvailable
+                    | HypervisorFeatures.DirectSyntheticTimers;
                 break;
             case 0x40000004:
                 // One that is alone sends nothing to others, and waits for nobody.
@@ -271,7 +262,7 @@ public static unsafe class CpuidPolicy
 /// <summary>EDX of leaf 0x40000003. TLFS, "Feature Identification".</summary>
 internal static class HypervisorFeatures
 {
-    internal const uint FrequencyRegsAvailable = 1 << 8, GuestCrashRegsAvailable = 1 << 10, DirectSyntheticTimers = 1 << 19;
+    internal const uint FrequencyRegsAvailable = 1 << 8, GuestCrashRegsAvailable = 1 << 10, SintPollingModeAvailable = 1 << 17, DirectSyntheticTimers = 1 << 19;
 }
 
 /// <summary>EAX of leaf 0x40000004. TLFS, "Implementation Recommendations".</summary>

@@ -63,6 +63,8 @@ public unsafe interface IBackend
     /// <summary>Whether the guest executes 64-bit code: long mode active and CS.L set.</summary>
     static abstract bool Is64Bit(VirtualProcessor* vp);
 
+    static abstract void GetCodeSegment(VirtualProcessor* vp, HvX64SegmentRegister* value);
+
     /// <summary>Any register by its TLFS name that is not the core's own (SynIC, APIC, suspend …); HV_STATUS_INVALID_PARAMETER for unknown names.</summary>
     static abstract HvStatus GetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value);
 

@@ -20,7 +20,8 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
     private static ulong* Begin(VirtualProcessor* vp, uint messageType, int payloadSize, byte accessType, byte instructionLength)
     {
         HvMessage* message = &vp->InterceptMessage;
-        for (int i = 0; i < 30; i++) message->Payload[i] = 0;
+        // The common header is filled whole.
+        for (int i = sizeof(HvX64InterceptMessageHeader) / 8; i < payloadSize + 7 >> 3; i++) message->Payload[i] = 0;
         message->Header.MessageType = messageType;
         message->Header.PayloadSize = (byte)payloadSize;
         message->Header.SenderOrPort = vp->Partition->Id;
@@ -28,10 +29,10 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         header->VpIndex = new VpIndex(vp->Index);
         header->InstructionLengthAndCr8 = (byte)(instructionLength & 0xF | TBackend.GetTaskPriority(vp) & 0xF0);
         header->InterceptAccessType = accessType;
-        header->ExecutionState = new HvX64VpExecutionState(0).WithCpl(TBackend.GetCpl(vp)).WithCr0Pe((TBackend.GetCr0(vp) & Cr0Pe) != 0)
-            .WithCr0Am((TBackend.GetCr0(vp) & Cr0Am) != 0).WithEferLma((TBackend.GetEfer(vp) & EferLma) != 0)
-            .WithInterruptionPending(TBackend.HasPendingInjection(vp));
-        CopySegment(vp, HvRegisterName.HvX64RegisterCs, &header->CsSegment);
+        ulong cr0 = TBackend.GetCr0(vp);
+        header->ExecutionState = HvX64VpExecutionState.Of(TBackend.GetCpl(vp), (cr0 & Cr0Pe) != 0, (cr0 & Cr0Am) != 0, (TBackend.GetEfer(vp) & EferLma) != 0,
+            TBackend.HasPendingInjection(vp));
+        TBackend.GetCodeSegment(vp, &header->CsSegment);
         header->Rip = TBackend.GetRip(vp);
         header->Rflags = TBackend.GetRflags(vp);
         return message->Payload;
@@ -51,7 +52,8 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         if (vp->Partition->IsRoot)
             StopRoot(vp);
         vp->Count(counter);
-        Withdraw(vp);
+        if (vp->Intercept.IsQueued)
+            Withdraw(vp);
         Scheduler<TBackend>.Suspend(vp, SuspendReason.Intercept);
         Messages<TBackend>.Enqueue(Parent, SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->Intercept);
     }
@@ -93,7 +95,9 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
 
     public static void IoPort(VirtualProcessor* vp, ushort port, byte size, bool isIn, bool isString, bool hasRep, byte length)
     {
-        HvX64IoPortInterceptMessage* message = Begin<HvX64IoPortInterceptMessage>(vp, HvMessageType.HvMessageTypeX64IoPortIntercept,
+        // A single access has nothing to say behind RAX: that part is neither filled nor copied.
+        HvX64IoPortInterceptMessage* message = (HvX64IoPortInterceptMessage*)Begin(vp, HvMessageType.HvMessageTypeX64IoPortIntercept,
+            isString ? sizeof(HvX64IoPortInterceptMessage) : sizeof(HvX64InterceptMessageHeader) + 16,
             isIn ? HvInterceptAccessType.HvInterceptAccessRead : HvInterceptAccessType.HvInterceptAccessWrite, length);
         message->PortNumber = port;
         message->AccessInfo = new HvX64IoPortAccessInfo(size, isString, hasRep);

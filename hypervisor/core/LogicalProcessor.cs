@@ -28,6 +28,11 @@ public unsafe struct LogicalProcessor
     /// <summary>Deadline that the physical timer is set to.</summary>
     public ulong ArmedDeadline;
 
+    /// <summary>DR0 to DR3 hold somebody's addresses, be it the firmware's.</summary>
+    public bool HoldsDebugAddresses;
+    /// <summary>TSC_AUX in the processor; more than 32 bits while nobody knows.</summary>
+    internal ulong tscAux;
+
     /// <summary>Its place among the machine's processors; the one that started the machine is 0.</summary>
     public int Index;
     public uint ApicId;
@@ -75,10 +80,21 @@ public unsafe struct LogicalProcessor
 #endif
 
     /// <summary>Counts one more, as a constant of <see cref="HvStatsLpCounters"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void Count(uint counter)
     {
         ulong* counters = (ulong*)Stats;
         counters[counter] = counters[counter] + 1;
+    }
+
+    /// <summary>Gives the processor a guest's TSC_AUX; only what it does not hold already.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void LoadTscAux(uint value)
+    {
+        if (tscAux == value)
+            return;
+        tscAux = value;
+        Instructions.WrMsr(HostMsr.TSC_AUX, value);
     }
 
     public readonly bool IsCurrent => Index == Current->Index;
@@ -121,6 +137,8 @@ public static unsafe class LogicalProcessors
         if (!CoreMemory.TryTakePage(out ulong stats) || !CoreMemory.TryTakePage(out processor->Backend.Page))
             return false;
         processor->Stats = (HvStatsPage*)PhysicalMap.ToPointer(stats);
+        processor->tscAux = ulong.MaxValue;
+        processor->HoldsDebugAddresses = true;
         return true;
     }
 

@@ -51,10 +51,27 @@ public static unsafe class Messages<TBackend> where TBackend : struct, IBackend
         }
     }
 
+    /// <summary>Something has arrived at a SINT. One that is polled has no vector: it ends the sleep of who waits in HV_X64_MSR_GUEST_IDLE all the same.</summary>
     internal static void AssertSint(VirtualProcessor* vp, byte vector)
     {
         if (vector != 0)
             Interrupts<TBackend>.Assert(vp, vector, false);
+        else if (vp->Synic.HasPolledSints)
+            WakePoller(vp);
+    }
+
+    /// <summary>A virtual processor that polls for messages looks again.</summary>
+    public static void WakePoller(VirtualProcessor* vp)
+    {
+        if (!vp->IsHere)
+            Visits<TBackend>.Request(vp, VisitRequest.Message);
+        else if (!vp->IdleWait)
+            Scheduler<TBackend>.EndGrace(vp);
+        else
+        {
+            vp->IdleWait = false;
+            Scheduler<TBackend>.Resume(vp, SuspendReason.Halt);
+        }
     }
 
     /// <summary>Queues a message of the core's own (intercepts, EOI notices): it waits for its slot and cannot fail.</summary>

@@ -34,6 +34,14 @@ public static unsafe class MsrExits<TBackend> where TBackend : struct, IBackend
     public static void Read(VirtualProcessor* vp)
     {
         vp->Count(HvStatsVpCounters.VpMsrAccessesCount);
+        // The frequent one: whoever has nothing to do.
+        if ((uint)vp->Gpr[Gpr.Rcx] == HvMsr.HV_X64_MSR_GUEST_IDLE && Has(vp, PartitionPrivileges.AccessGuestIdleMsr))
+        {
+            vp->Gpr[Gpr.Rax] = vp->Gpr[Gpr.Rdx] = 0;
+            TBackend.CompleteInstruction(vp);
+            Scheduler<TBackend>.Idle(vp);
+            return;
+        }
         if (!TryRead(vp, (uint)vp->Gpr[Gpr.Rcx], out ulong value))
         {
             if (vp->Partition->MsrInterceptInstalled)
@@ -145,7 +153,7 @@ public static unsafe class MsrExits<TBackend> where TBackend : struct, IBackend
                 if (value >> 32 != 0 || !CpuidPolicy.HasTscAux)
                     return false;
                 vp->TscAux = value;
-                Instructions.WrMsr(HostMsr.TSC_AUX, value);
+                LogicalProcessor.Current->LoadTscAux((uint)value);
                 return true;
             case Msr.IA32_MISC_ENABLE: vp->MiscEnable = value; return true;
             case Msr.IA32_MTRR_DEF_TYPE:

@@ -9,7 +9,7 @@ public static unsafe class PortExits<TBackend> where TBackend : struct, IBackend
     public static void Handle(VirtualProcessor* vp, ushort port, byte size, bool isIn, bool isString, bool hasRep, byte length)
     {
         vp->Count(HvStatsVpCounters.VpIoInstructionsCount);
-        if (isString || IsIntercepted(vp->Partition, port, size))
+        if (isString || (size == 1 ? IsIntercepted(vp->Partition, port) : IsIntercepted(vp->Partition, port, size)))
         {
             Intercepts<TBackend>.IoPort(vp, port, size, isIn, isString, hasRep, length);
             return;

@@ -28,11 +28,11 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         Interrupts<TBackend>.WakeIfInterruptible(vp);
     }
 
-    /// <summary>The guest idles until any interrupt is requested, deliverable or not.</summary>
+    /// <summary>The guest idles until any interrupt is requested, deliverable or not, or a message has come that it polls for.</summary>
     public static void Idle(VirtualProcessor* vp)
     {
         Interrupts<TBackend>.Synchronize(vp);
-        if (vp->NmiPending || vp->Apic.TryGetCandidate(out _))
+        if (vp->NmiPending || vp->Apic.TryGetCandidate(out _) || vp->Synic.IsPolledMessageWaiting)
             return;
         vp->IdleWait = true;
         vp->SuspendReasons |= SuspendReason.Halt;
@@ -45,7 +45,8 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         LogicalProcessor* processor = LogicalProcessor.Current;
         vp->SuspendReasons |= reason;
         vp->Work |= EntryWork.Reschedule;
-        processor->Queue.Remove(&vp->Scheduling, Instructions.RdTsc());
+        if (vp->Scheduling.IsQueued)
+            processor->Queue.Remove(&vp->Scheduling, Instructions.RdTsc());
     }
 
     /// <summary>Takes reasons away; with the last one the virtual processor is runnable.</summary>
@@ -59,7 +60,9 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             return;
         ulong now = Instructions.RdTsc();
         VirtualProcessor* running = processor->Running;
-        if (running != null)
+        // Who has precedence has no place in virtual time, and gives the others none.
+        bool isOrdered = !vp->Scheduling.HasPrecedence && running != null && !running->Scheduling.HasPrecedence;
+        if (isOrdered)
             Charge(processor, running, now);
         if (!processor->Queue.TryWake(&vp->Scheduling, now))
         {
@@ -72,9 +75,14 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             return;
         if (!running->IsRunnable)
             running->Work |= EntryWork.Reschedule;
+        else if (!isOrdered)
+        {
+            if (!running->Scheduling.HasPrecedence)
+                running->Work |= EntryWork.Reschedule;
+        }
         else if (!processor->Queue.ShouldPreempt(&running->Scheduling, now))
             ArmDecision(processor, now);
-        else if (vp->Scheduling.HasPrecedence || processor->Queue.HasRunShortest(&running->Scheduling, now, out ulong end))
+        else if (processor->Queue.HasRunShortest(&running->Scheduling, now, out ulong end))
             running->Work |= EntryWork.Reschedule;
         else
             ArmSlice(processor, end);
@@ -260,8 +268,10 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         ulong* counters = (ulong*)chosen->Stats;
         counters[HvStatsVpCounters.VpLogicalProcessorDispatches] = next->Dispatches;
         counters[HvStatsVpCounters.VpWaitingForCpuTime] = Clock.ToReferenceTicks(next->WaitTime);
-        ArmDecision(processor, now);
-        Publish(processor);
+        if (!next->HasPrecedence && (!processor->Queue.IsEmpty || next->IsCapped))
+            ArmDecision(processor, now);
+        if (!LogicalProcessors.IsSingle)
+            Publish(processor);
         return chosen;
     }
 

@@ -77,6 +77,8 @@ public unsafe struct VirtualProcessor
     public bool SteppedTrapFlag;
     /// <summary>Halted by reading HV_X64_MSR_GUEST_IDLE: any request wakes, even with interrupts off.</summary>
     public bool IdleWait;
+    /// <summary>It has written one of DR0 to DR3 (<see cref="DebugAddresses"/>).</summary>
+    public bool UsesDebugAddresses;
 
     /// <summary>Second-stage generation that this virtual processor's translations are of.</summary>
     public uint SecondStageGeneration;

@@ -15,6 +15,8 @@ public static class VisitRequest
     public const uint StartUp = 8;
     /// <summary>It was handed over, and belongs here from now on.</summary>
     public const uint Arrival = 16;
+    /// <summary>A message lies in the slot of a SINT that it polls.</summary>
+    public const uint Message = 32;
 }
 
 /// <summary>
@@ -89,5 +91,7 @@ public static unsafe class Visits<TBackend> where TBackend : struct, IBackend
             Interrupts<TBackend>.RequestNmi(vp);
         if ((requests & VisitRequest.Interrupt) != 0)
             Interrupts<TBackend>.TakePosted(vp);
+        if ((requests & VisitRequest.Message) != 0)
+            Messages<TBackend>.WakePoller(vp);
     }
 }

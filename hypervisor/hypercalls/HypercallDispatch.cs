@@ -59,7 +59,15 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
             TBackend.CompleteInstruction(vp);
             return;
         }
-        if (!Execute(vp, ref control, vp->Gpr[Gpr.Rdx], vp->Gpr[Gpr.R8], out ulong result))
+        if ((uint)control == HvCallSetVpRegisters && RegisterCalls<TBackend>.TrySetOfChild(vp, control, vp->Gpr[Gpr.Rdx], out ulong result, out bool thenIdle))
+        {
+            vp->Gpr[Gpr.Rax] = result;
+            TBackend.CompleteInstruction(vp);
+            if (thenIdle)
+                Scheduler<TBackend>.Idle(vp);
+            return;
+        }
+        if (!Execute(vp, ref control, vp->Gpr[Gpr.Rdx], vp->Gpr[Gpr.R8], out result))
         {
             // RIP stays on the call, which will be found to start further on.
             vp->Gpr[Gpr.Rcx] = control;
@@ -159,7 +167,7 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
     }
 
     /// <summary>The input page, or null. What was found before is as good while nothing present has left the partition's map.</summary>
-    private static byte* FindParameters(VirtualProcessor* vp, ulong gpa)
+    internal static byte* FindParameters(VirtualProcessor* vp, ulong gpa)
     {
         if (vp->ParameterPage != null && vp->ParameterGpa == gpa && vp->ParameterGeneration == vp->Partition->SecondStageGeneration)
             return vp->ParameterPage;

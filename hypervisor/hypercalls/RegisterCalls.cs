@@ -42,22 +42,67 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
         return status.IsSuccess ? RemoteCalls<TBackend>.Run(vp, call, &SetHere) : status;
     }
 
-    private static HvStatus SetHere(VirtualProcessor* vp, HypercallCall* call)
+    private static HvStatus SetHere(VirtualProcessor* vp, HypercallCall* call) => Set(vp, (HvRegisterAssoc*)call->Elements, call->RepLimit, ref call->Rep);
+
+    /// <summary>Registers of one call at most that are set without being continued.</summary>
+    private const uint ShortCount = 16;
+
+    /// <summary>
+    /// HvCallSetVpRegisters as a parent completes an intercept with it: a few registers of a child's virtual processor that is here. False: it is another
+    /// call, and nothing was done.
+    /// </summary>
+    /// <param name="control">The input value.</param>
+    /// <param name="gpa">The input page.</param>
+    /// <param name="thenIdle">The caller is to wait for the next intercept, once it has its result.</param>
+    internal static bool TrySetOfChild(VirtualProcessor* caller, ulong control, ulong gpa, out ulong result, out bool thenIdle)
     {
-        HvStatus status = HvStatus.HV_STATUS_SUCCESS;
-        while (status.IsSuccess && call->Rep < call->RepLimit)
+        result = 0;
+        thenIdle = false;
+        ulong count = control >> 32, end = (gpa & 0xFFF) + (ulong)sizeof(HvInputSetVpRegisters) + count * (ulong)sizeof(HvRegisterAssoc);
+        // Not fast, no variable header, from the first rep on: all else but the number of reps is 0.
+        if ((uint)control != HypercallCode.HvCallSetVpRegisters || count - 1 >= ShortCount || (gpa & 7) != 0 || end > 4096
+            || !caller->Partition->Privileges.Includes(PartitionPrivileges.AccessVpRegisters | PartitionPrivileges.CreatePartitions))
+            return false;
+        byte* page = HypercallDispatch<TBackend>.FindParameters(caller, gpa & ~0xFFFUL);
+        if (page == null)
+            return false;
+        // SAFETY: caller's memory, aligned, inside the page; each word is read once.
+        ulong* header = (ulong*)(page + (gpa & 0xFFF));
+        ulong id = System.Threading.Volatile.Read(ref header[0]), place = System.Threading.Volatile.Read(ref header[1]);
+        if ((place >> 32 & 0xF) != 0 || id == caller->Partition->Id || !Partitions.TryFind(id, out Partition* target) || target->ParentId != caller->Partition->Id)
+            return false;
+        VirtualProcessor* vp = target->GetVp((uint)place);
+        if (vp == null || !vp->IsHere)
+            return false;
+        uint done = 0;
+        HvStatus status = Set(vp, (HvRegisterAssoc*)(header + sizeof(HvInputSetVpRegisters) / 8), (uint)count, ref done);
+        result = new HypercallResult(status, done).Value;
+        thenIdle = (place >> 40 & HvInputSetVpRegisters.ThenIdle) != 0 && status.IsSuccess && caller->Partition->Privileges.Includes(PartitionPrivileges.AccessGuestIdleMsr);
+        return true;
+    }
+
+    private static HvStatus Set(VirtualProcessor* vp, HvRegisterAssoc* elements, uint limit, ref uint done)
+    {
+        for (; done < limit; done++)
         {
-            ulong* element = (ulong*)((HvRegisterAssoc*)call->Elements + call->Rep);
+            ulong* element = (ulong*)(elements + done);
             // SAFETY: caller's memory, aligned, inside the checked block; each word is read once.
             uint name = (uint)System.Threading.Volatile.Read(ref element[0]);
+            // General registers are kept alike for all vendors, but for RSP.
+            if (name - HvX64RegisterRax < 16 && name != HvX64RegisterRsp)
+            {
+                vp->Gpr[name - HvX64RegisterRax] = System.Threading.Volatile.Read(ref element[2]);
+                continue;
+            }
             HvRegisterValue value;
             value.Reg64 = System.Threading.Volatile.Read(ref element[2]);
             value.High64 = System.Threading.Volatile.Read(ref element[3]);
-            status = Set(vp, name, &value);
-            if (status.IsSuccess)
-                call->Rep++;
+            HvStatus status = name == HvX64RegisterRip ? TBackend.SetRegister(vp, name, &value)
+                : name == HvRegisterInterceptSuspend ? Suspend(vp, SuspendReason.Intercept, value.Reg64) : Set(vp, name, &value);
+            if (!status.IsSuccess)
+                return status;
         }
-        return status;
+        return HvStatus.HV_STATUS_SUCCESS;
     }
 
     private static HvStatus TryResolve(HypercallCall* call, PartitionId id, VpIndex index, byte vtl, out VirtualProcessor* vp)
@@ -150,7 +195,7 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
             return HvStatus.HV_STATUS_SUCCESS;
         }
         // A message that the parent has not seen yet is void with its intercept: the next one needs its place.
-        if (reason == SuspendReason.Intercept)
+        if (reason == SuspendReason.Intercept && vp->Intercept.IsQueued)
             Intercepts<TBackend>.Withdraw(vp);
         Scheduler<TBackend>.Resume(vp, reason);
         return HvStatus.HV_STATUS_SUCCESS;

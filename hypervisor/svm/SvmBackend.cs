@@ -80,6 +80,15 @@ public readonly unsafe partial struct SvmBackend : IBackend
         Instructions.WrMsr(MSR_VM_HSAVE_PA, processor->Backend.Page);
     }
 
+    /// <summary>Writes of DR0 to DR3.</summary>
+    private const ushort DebugAddressWrites = 0xF;
+
+    private static void UseDebugAddresses(VirtualProcessor* vp)
+    {
+        StateOf(vp)->Control.InterceptDrWrite = 0;
+        DebugAddresses.BeginUse(vp);
+    }
+
     private static ReadOnlySpan<uint> ExchangedMsrs => [
         0xC0000100 /* FS_BASE */, 0xC0000101 /* GS_BASE */, 0xC0000102 /* KernelGSBase */, 0xC0000081 /* STAR */, 0xC0000082 /* LSTAR */,
         0xC0000083 /* CSTAR */, 0xC0000084 /* SFMASK */, 0x174 /* SYSENTER_CS */, 0x175 /* SYSENTER_ESP */, 0x176 /* SYSENTER_EIP */];
@@ -108,6 +117,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         control->Intercept2 = VmcbIntercept2.VMRUN | VmcbIntercept2.VMMCALL | VmcbIntercept2.VMLOAD | VmcbIntercept2.VMSAVE | VmcbIntercept2.STGI
             | VmcbIntercept2.CLGI | VmcbIntercept2.SKINIT | VmcbIntercept2.MONITOR | VmcbIntercept2.MWAIT | VmcbIntercept2.XSETBV | VmcbIntercept2.RDPRU
             | (vp->Partition->IsRoot ? 0 : VmcbIntercept2.WBINVD);
+        control->InterceptDrWrite = DebugAddressWrites;
         control->IOPM_BASE_PA = Shared.IoPermissions;
         control->MSRPM_BASE_PA = Shared.MsrPermissions;
         control->NP_ENABLE = NestedPagingControl.NP_ENABLE;
@@ -157,7 +167,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
         StateOf(vp)->Control.GuestAsid = vp->AddressSpaceTag;
     }
 
-    /// <summary>Last thing before an entry that was not on the short path.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void PrepareAddressSpace(VirtualProcessor* vp)
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
@@ -170,22 +180,13 @@ public readonly unsafe partial struct SvmBackend : IBackend
     public static void Depart(VirtualProcessor* vp) => vp->AddressSpaceGeneration = 0;
     public static void Arrive(VirtualProcessor* vp) => vp->AddressSpaceGeneration = 0;
 
-    public static void Leave(VirtualProcessor* vp)
-    {
-        vp->DebugAddress[0] = Instructions.ReadDr0();
-        vp->DebugAddress[1] = Instructions.ReadDr1();
-        vp->DebugAddress[2] = Instructions.ReadDr2();
-        vp->DebugAddress[3] = Instructions.ReadDr3();
-    }
+    public static void Leave(VirtualProcessor* vp) => DebugAddresses.Leave(vp);
 
     public static void Enter(VirtualProcessor* vp)
     {
-        Instructions.WriteDr0(vp->DebugAddress[0]);
-        Instructions.WriteDr1(vp->DebugAddress[1]);
-        Instructions.WriteDr2(vp->DebugAddress[2]);
-        Instructions.WriteDr3(vp->DebugAddress[3]);
+        DebugAddresses.Enter(vp);
         if (CpuidPolicy.HasTscAux)
-            Instructions.WrMsr(HostMsr.TSC_AUX, vp->TscAux);
+            LogicalProcessor.Current->LoadTscAux((uint)vp->TscAux);
         if (Shared.IsBochs)
             Instructions.WriteCr2(StateOf(vp)->Save.CR2);
     }

@@ -1,4 +1,5 @@
 // Interrupts and exceptions on their way into a guest. APM 2, "Event Injection", "Interrupt and Local APIC Support".
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Core;
 
@@ -213,6 +214,7 @@ public readonly unsafe partial struct SvmBackend
     public static bool TryDelegateInterrupts(VirtualProcessor* vp) => false;
     public static bool PrefersExplicitEoi => false;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte GetTaskPriority(VirtualProcessor* vp) => (byte)(StateOf(vp)->Control.V_INTR.V_TPR << 4);
     public static void SetTaskPriority(VirtualProcessor* vp, byte value) =>
         StateOf(vp)->Control.V_INTR = StateOf(vp)->Control.V_INTR.WithV_TPR((byte)(value >> 4));

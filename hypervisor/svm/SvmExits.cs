@@ -43,6 +43,10 @@ public readonly unsafe partial struct SvmBackend
             case VMEXIT_VMMCALL:
                 HypercallDispatch<SvmBackend>.Handle(vp);
                 break;
+            case VMEXIT_IOIO:
+                IoInterceptInfo io = new(vmcb->Control.EXITINFO1);
+                PortExits<SvmBackend>.Handle(vp, io.Port, io.OperandSize, io.IsIn, io.IsString, io.HasRepPrefix, (byte)(vmcb->Control.EXITINFO2 - vmcb->Save.RIP));
+                break;
             case VMEXIT_HLT:
                 vp->Count(VpHltInstructionsCount);
                 CompleteInstruction(vp);
@@ -84,14 +88,6 @@ public readonly unsafe partial struct SvmBackend
     [RuntimeExport("svm_park")]
     private static VirtualProcessor* Park() => FinishEntry(Scheduler<SvmBackend>.Park());
 
-    private static VirtualProcessor* FinishEntry(VirtualProcessor* vp)
-    {
-        PrepareAddressSpace(vp);
-        Reassess();
-        StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
-        return vp;
-    }
-
     /// <summary>
     /// TCG may lose a physical interrupt at any exit, and a guest that polls gives rise to no other work: nobody but it would run again. Called by the
     /// world switch now and then, and where a guest may run on for long.
@@ -103,24 +99,34 @@ public readonly unsafe partial struct SvmBackend
             PhysicalApic.Reassess();
     }
 
+    /// <summary>Last thing before an entry that was not on the short path: whom the processor runs next, ready.</summary>
+    private static VirtualProcessor* FinishEntry(VirtualProcessor* vp)
+    {
+        PrepareAddressSpace(vp);
+        if (Shared.IsTcg)
+            PhysicalApic.Reassess();
+        StateOf(vp)->Save.RAX = vp->Gpr[Gpr.Rax];
+        return vp;
+    }
+
     private static void HandleRareExit(VirtualProcessor* vp, Vmcb* vmcb)
     {
         VmcbControlArea* control = &vmcb->Control;
         ulong code = control->EXITCODE;
-        if (code is not (VMEXIT_IOIO or VMEXIT_NPF))
+        if (code != VMEXIT_NPF)
             vp->Count(CounterOf(code));
         switch (code)
         {
-            case VMEXIT_IOIO:
-                IoInterceptInfo io = new(control->EXITINFO1);
-                PortExits<SvmBackend>.Handle(vp, io.Port, io.OperandSize, io.IsIn, io.IsString, io.HasRepPrefix, (byte)(control->EXITINFO2 - vmcb->Save.RIP));
-                break;
             case VMEXIT_NPF:
                 NestedPageFaultInfo fault = new(control->EXITINFO1);
                 MemoryExits<SvmBackend>.Handle(vp, control->EXITINFO2, fault.Write, fault.InstructionFetch, fault.InGuestPageTable);
                 break;
             case VMEXIT_CR8_WRITE:
                 WriteCr8(vp);
+                break;
+            case >= VMEXIT_DR0_WRITE and <= VMEXIT_DR0_WRITE + 3:
+                // Done again, with no intercept this time.
+                UseDebugAddresses(vp);
                 break;
             case VMEXIT_VINTR:
                 vp->Work |= EntryWork.Interrupts;
@@ -166,6 +172,7 @@ public readonly unsafe partial struct SvmBackend
     private static uint CounterOf(ulong exitCode) => exitCode switch
     {
         VMEXIT_CR8_WRITE => VpControlRegisterAccessesCount,
+        >= VMEXIT_DR0_WRITE and <= VMEXIT_DR0_WRITE + 3 => VpDebugRegisterAccessesCount,
         VMEXIT_VINTR => VpPendingInterruptsCount,
         VMEXIT_INIT => VpExternalInterruptsCount,
         VMEXIT_MONITOR or VMEXIT_MWAIT => VpMwaitInstructionsCount,
@@ -231,9 +238,10 @@ public readonly unsafe partial struct SvmBackend
     public static void CompleteInstruction(VirtualProcessor* vp)
     {
         Vmcb* vmcb = StateOf(vp);
-        ulong next = Features.NRIPS && vmcb->Control.NRIP != 0 ? vmcb->Control.NRIP : vmcb->Save.RIP + FixedLength(vmcb->Control.EXITCODE);
-        if (next == vmcb->Save.RIP)
-            next += GetInstructionLength(vp);
+        // Not written, and so 0, by processors that do not have the feature.
+        ulong next = vmcb->Control.NRIP;
+        if (next == 0)
+            next = vmcb->Save.RIP + (vmcb->Control.EXITCODE == VMEXIT_MSR ? 2u : vmcb->Control.EXITCODE == VMEXIT_VMMCALL ? 3u : GetInstructionLength(vp));
         SetRip(vp, next);
     }
 

@@ -156,6 +156,15 @@ public readonly unsafe partial struct SvmBackend
         return index < 16 ? &vp->Gpr[index] : null;
     }
 
+    public static void GetCodeSegment(VirtualProcessor* vp, HvX64SegmentRegister* value)
+    {
+        VmcbSegment* segment = &StateOf(vp)->Save.CS;
+        value->Base = segment->Base;
+        value->Limit = segment->Limit;
+        value->Selector = segment->Selector;
+        value->Attributes = segment->Attrib.ToWire();
+    }
+
     public static HvStatus GetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value)
     {
         if (IsExchanged(name))
@@ -201,6 +210,13 @@ public readonly unsafe partial struct SvmBackend
 
     public static HvStatus SetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value)
     {
+        // Whatever else an intercept's completion changes, this is in it.
+        if (name == HvX64RegisterRip)
+        {
+            StateOf(vp)->Save.RIP = value->Reg64;
+            EndInterruptShadow(vp);
+            return HvStatus.HV_STATUS_SUCCESS;
+        }
         if (!IsExchanged(name))
             return SetAtHome(vp, name, value);
         BringHome(vp);
@@ -238,6 +254,7 @@ public readonly unsafe partial struct SvmBackend
                 SetTaskPriority(vp, (byte)(number << 4));
                 return HvStatus.HV_STATUS_SUCCESS;
             case >= HvX64RegisterDr0 and < HvX64RegisterDr0 + 4:
+                UseDebugAddresses(vp);
                 vp->DebugAddress[name - HvX64RegisterDr0] = number;
                 return HvStatus.HV_STATUS_SUCCESS;
             case HvRegisterInterruptState:
@@ -258,8 +275,6 @@ public readonly unsafe partial struct SvmBackend
         };
         if (name == HvX64RegisterPat)
             vp->Pat = number;
-        if (name == HvX64RegisterRip)
-            EndInterruptShadow(vp);
         return HvStatus.HV_STATUS_SUCCESS;
     }
 

@@ -51,6 +51,13 @@ public unsafe partial struct SynicState
     /// <returns>Vector to assert; 0: none.</returns>
     public byte Enqueue(int sint, PendingMessage* node)
     {
+        // Nearly always nobody waits and the slot is free.
+        if ((_queuedSints >> sint & 1) == 0
+            && TryFillSlot(sint, &node->Message->Header, node->Message->Payload, false, false, out byte free) == PostResult.Posted)
+        {
+            node->Release();
+            return free;
+        }
         _queues[sint].Append(node);
         _queuedSints |= 1u << sint;
         DeliverHead(sint, out byte vector);

@@ -1,5 +1,7 @@
 // The synthetic interrupt controller of one virtual processor: its registers.
+using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Threading;
 using Lamina.Abi;
 using Lamina.Hypervisor.Apic;
 
@@ -23,6 +25,8 @@ public unsafe partial struct SynicState
     private ulong _messagePage;
     private ulong _eventPage;
     private uint _queuedSints;
+    /// <summary>SINTs whose messages interrupt nobody, one bit each.</summary>
+    private uint _polledSints;
     private fixed ulong _sints[SintCount];
     private SintQueues _queues;
 
@@ -55,6 +59,24 @@ public unsafe partial struct SynicState
     /// <summary>Whether messages for this virtual processor may be queued at all.</summary>
     // TLFS, "Messages": processors whose SynIC or SIM page is disabled are no targets.
     public readonly bool AcceptsMessages => _messages != null && IsEnabled;
+
+    public readonly bool HasPolledSints => _polledSints != 0;
+
+    /// <summary>Whether a message lies in the slot of a SINT that the guest polls: who idles would sleep over it.</summary>
+    public readonly bool IsPolledMessageWaiting
+    {
+        get
+        {
+            if (!AcceptsMessages) return false;
+            for (uint left = _polledSints; left != 0; left &= left - 1)
+            {
+                // SAFETY: guest memory, of which only "zero or not" counts.
+                HvMessage* slot = (HvMessage*)(_messages + BitOperations.TrailingZeroCount(left) * (int)SynicLimits.HV_MESSAGE_SIZE);
+                if (Volatile.Read(ref slot->Header.MessageType) != HvMessageType.HvMessageTypeNone) return true;
+            }
+            return false;
+        }
+    }
 
     /// <summary>Reads a SynIC register. False: not one, or inject #GP.</summary>
     public readonly bool TryReadMsr(uint msr, out ulong value)
@@ -110,6 +132,7 @@ public unsafe partial struct SynicState
         if (value.Vector < SintMsr.FirstValidVector && !value.Masked) return false;
         SintMsr old = new SintMsr(_sints[sint]);
         _sints[sint] = value.Value;
+        _polledSints = value.Polling && !value.Masked ? _polledSints | 1u << sint : _polledSints & ~(1u << sint);
         if (old.Value != value.Value) effect = SynicEffect.Sint(sint, old.Vector, value.Vector);
         return true;
     }
@@ -133,6 +156,7 @@ public unsafe partial struct SynicState
     }
 
     /// <summary>Vector to assert when something arrived at a SINT; 0 when it is masked or polled.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly byte GetInterruptVector(int sint)
     {
         SintMsr register = new SintMsr(_sints[sint]);

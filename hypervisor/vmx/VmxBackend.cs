@@ -150,7 +150,7 @@ public readonly unsafe partial struct VmxBackend : IBackend
         VmWrite(VmcsField.PinBasedVmExecutionControls, VmxFeatures.Pin);
         VmWrite(VmcsField.VmExitControls, VmxFeatures.Exit);
         Write(vp, CachedField.EntryControls, VmxFeatures.Entry);
-        Write(vp, CachedField.PrimaryControls, isRoot ? VmxFeatures.Primary & ~PrimaryControls.UnconditionalIoExiting : VmxFeatures.Primary);
+        Write(vp, CachedField.PrimaryControls, (isRoot ? VmxFeatures.Primary & ~PrimaryControls.UnconditionalIoExiting : VmxFeatures.Primary) | PrimaryControls.MovDrExiting);
         Write(vp, CachedField.SecondaryControls, isRoot ? VmxFeatures.Secondary & ~SecondaryControls.WbinvdExiting : VmxFeatures.Secondary);
         VmWrite(VmcsField.PageFaultErrorCodeMask, 0);
         VmWrite(VmcsField.PageFaultErrorCodeMatch, 0);
@@ -218,14 +218,17 @@ public readonly unsafe partial struct VmxBackend : IBackend
     public static void OpenInterruptWindow() => InterruptWindow();
     public static void Idle() => IdleProcessor();
 
+    private static void UseDebugAddresses(VirtualProcessor* vp)
+    {
+        SetPrimaryControl(vp, PrimaryControls.MovDrExiting, false);
+        DebugAddresses.BeginUse(vp);
+    }
+
     /// <summary>What no VMCS exchanges is in the processor while the virtual processor was the last to run.</summary>
     public static void Leave(VirtualProcessor* vp)
     {
         VmxState* state = StateOf(vp);
-        vp->DebugAddress[0] = Instructions.ReadDr0();
-        vp->DebugAddress[1] = Instructions.ReadDr1();
-        vp->DebugAddress[2] = Instructions.ReadDr2();
-        vp->DebugAddress[3] = Instructions.ReadDr3();
+        DebugAddresses.Leave(vp);
         state->Dr6 = Instructions.ReadDr6();
         state->Cr2 = Instructions.ReadCr2();
         state->Star = Instructions.RdMsr(Msr.IA32_STAR);
@@ -238,10 +241,7 @@ public readonly unsafe partial struct VmxBackend : IBackend
     public static void Enter(VirtualProcessor* vp)
     {
         VmxState* state = StateOf(vp);
-        Instructions.WriteDr0(vp->DebugAddress[0]);
-        Instructions.WriteDr1(vp->DebugAddress[1]);
-        Instructions.WriteDr2(vp->DebugAddress[2]);
-        Instructions.WriteDr3(vp->DebugAddress[3]);
+        DebugAddresses.Enter(vp);
         Instructions.WriteDr6(state->Dr6);
         Instructions.WriteCr2(state->Cr2);
         Instructions.WrMsr(Msr.IA32_STAR, state->Star);
@@ -250,6 +250,6 @@ public readonly unsafe partial struct VmxBackend : IBackend
         Instructions.WrMsr(Msr.IA32_FMASK, state->Sfmask);
         Instructions.WrMsr(Msr.IA32_KERNEL_GS_BASE, state->KernelGsBase);
         if (CpuidPolicy.HasTscAux)
-            Instructions.WrMsr(HostMsr.TSC_AUX, vp->TscAux);
+            LogicalProcessor.Current->LoadTscAux((uint)vp->TscAux);
     }
 }

@@ -128,6 +128,10 @@ public readonly unsafe partial struct VmxBackend
             case VmxExitReason.ControlRegisterAccesses:
                 HandleControlRegister(vp, new ControlRegisterQualification(Read(vp, CachedField.ExitQualification)));
                 break;
+            case VmxExitReason.MovDr:
+                // A read or a write, of whichever: done again, without an exit this time.
+                UseDebugAddresses(vp);
+                break;
             case VmxExitReason.TripleFault:
                 Intercepts<VmxBackend>.UnrecoverableException(vp);
                 break;
@@ -181,6 +185,7 @@ public readonly unsafe partial struct VmxBackend
     private static uint CounterOf(uint reason) => reason switch
     {
         VmxExitReason.ControlRegisterAccesses => VpControlRegisterAccessesCount,
+        VmxExitReason.MovDr => VpDebugRegisterAccessesCount,
         VmxExitReason.VirtualizedEoi => VpApicEoiAccesses,
         VmxExitReason.ApicWrite => VpApicSelfIpisSent,
         VmxExitReason.InterruptWindow or VmxExitReason.TprBelowThreshold => VpPendingInterruptsCount,

@@ -16,8 +16,8 @@ internal static unsafe class VmxFeatures
     private const uint RequiredPrimary = PrimaryControls.UseTscOffsetting | PrimaryControls.HltExiting | PrimaryControls.MwaitExiting | PrimaryControls.RdpmcExiting
         | PrimaryControls.UseTprShadow | PrimaryControls.UnconditionalIoExiting | PrimaryControls.UseMsrBitmaps | PrimaryControls.MonitorExiting
         | PrimaryControls.ActivateSecondaryControls;
-    /// <summary>Switched on and off as interrupts wait.</summary>
-    private const uint DynamicPrimary = PrimaryControls.InterruptWindowExiting | PrimaryControls.NmiWindowExiting;
+    /// <summary>Switched on and off as interrupts wait, and off once a guest uses its debug registers.</summary>
+    private const uint DynamicPrimary = PrimaryControls.InterruptWindowExiting | PrimaryControls.NmiWindowExiting | PrimaryControls.MovDrExiting;
     private const uint RequiredExit = ExitControls.SaveDebugControls | ExitControls.HostAddressSpaceSize | ExitControls.LoadIa32Pat | ExitControls.SaveIa32Efer | ExitControls.LoadIa32Efer;
     private const uint RequiredEntry = EntryControls.LoadDebugControls | EntryControls.LoadIa32Pat | EntryControls.LoadIa32Efer;
 

@@ -102,6 +102,8 @@ public readonly unsafe partial struct VmxBackend
         bool isLoaded = LogicalProcessor.Current->Loaded == vp;
         if (isLoaded)
             Leave(vp);
+        if (name is >= HvX64RegisterDr0 and < HvX64RegisterDr0 + 4 && value != 0)
+            UseDebugAddresses(vp);
         *HomeOfExchanged(vp, name) = value;
         if (isLoaded)
             Enter(vp);
@@ -133,6 +135,14 @@ public readonly unsafe partial struct VmxBackend
     };
 
     private static bool IsSegment(uint name) => name is >= HvX64RegisterEs and <= HvX64RegisterTr;
+
+    public static void GetCodeSegment(VirtualProcessor* vp, HvX64SegmentRegister* value)
+    {
+        value->Base = Read(vp, CachedField.Base + SegmentIndex.Cs);
+        value->Limit = (uint)Read(vp, CachedField.Limit + SegmentIndex.Cs);
+        value->Selector = (ushort)Read(vp, CachedField.Selector + SegmentIndex.Cs);
+        value->Attributes = new SegmentAccessRights((uint)Read(vp, CachedField.CsAccessRights)).ToWire();
+    }
 
     public static HvStatus GetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value)
     {

@@ -48,8 +48,16 @@ public struct HvInputSetVpRegisters
 
     /// <summary>HV_INPUT_VTL: bits 3:0 VTL, bit 4 "use it". Zero here.</summary>
     public byte InputVtl;
-    public byte RsvdZ8;
+
+    /// <summary>RsvdZ8 of TLFS. Bit 0 is Lamina's own: see <see cref="ThenIdle"/>.</summary>
+    public byte Extension;
     public ushort RsvdZ16;
+
+    /// <summary>
+    /// The caller idles then, as if it read HV_X64_MSR_GUEST_IDLE: what completes an intercept and waits for the next one is one call
+    /// (docs/decisions/0014). A hint: without it, and after a failure, the call just returns.
+    /// </summary>
+    public const byte ThenIdle = 1;
 }
 
 /// <summary>Input of HvCallStartVirtualProcessor, 240 bytes.</summary>

@@ -1,6 +1,7 @@
 // Payloads of the messages by which the hypervisor tells a parent what its child's processor did. TLFS, "Intercept Message Formats"
 // ("HV_X64_INTERCEPT_MESSAGE_HEADER" and the messages after it).
 
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Lamina.Abi;
@@ -26,6 +27,11 @@ public readonly struct HvX64VpExecutionState(ushort value)
     public bool DebugActive => BitField.IsSet(Value, 5);
     public bool InterruptionPending => BitField.IsSet(Value, 6);
     public bool InterruptShadow => BitField.IsSet(Value, 12);
+
+    /// <summary>All that an intercept says, at once.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static HvX64VpExecutionState Of(byte cpl, bool cr0Pe, bool cr0Am, bool eferLma, bool interruptionPending) =>
+        new((ushort)(cpl & 3 | (cr0Pe ? 1 << 2 : 0) | (cr0Am ? 1 << 3 : 0) | (eferLma ? 1 << 4 : 0) | (interruptionPending ? 1 << 6 : 0)));
 
     public HvX64VpExecutionState WithCpl(byte cpl) => new((ushort)BitField.Insert(Value, 1, 0, cpl));
     public HvX64VpExecutionState WithCr0Pe(bool on) => new((ushort)BitField.WithBit(Value, 2, on));
@@ -70,6 +76,7 @@ public readonly struct HvX64IoPortAccessInfo(byte value)
     /// <summary>Bit 4.</summary>
     public bool RepPrefix => BitField.IsSet(Value, 4);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public HvX64IoPortAccessInfo(byte accessSize, bool stringOp, bool repPrefix)
         : this((byte)(accessSize & 7 | (stringOp ? 8 : 0) | (repPrefix ? 16 : 0))) { }
 }

@@ -32,6 +32,10 @@ public static unsafe class Instructions
     [RuntimeImport("*", "x64_write_cr4"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void WriteCr4(ulong value);
     [RuntimeImport("*", "x64_read_cr8"), MethodImpl(MethodImplOptions.InternalCall)] public static extern ulong ReadCr8();
     [RuntimeImport("*", "x64_write_cr8"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void WriteCr8(ulong value);
+    /// <summary>DR0 to DR3 into four words.</summary>
+    [RuntimeImport("*", "x64_read_debug_addresses"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void ReadDebugAddresses(ulong* addresses);
+    /// <summary>DR0 to DR3 from four words.</summary>
+    [RuntimeImport("*", "x64_write_debug_addresses"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void WriteDebugAddresses(ulong* addresses);
     [RuntimeImport("*", "x64_read_dr0"), MethodImpl(MethodImplOptions.InternalCall)] public static extern ulong ReadDr0();
     [RuntimeImport("*", "x64_write_dr0"), MethodImpl(MethodImplOptions.InternalCall)] public static extern void WriteDr0(ulong value);
     [RuntimeImport("*", "x64_read_dr1"), MethodImpl(MethodImplOptions.InternalCall)] public static extern ulong ReadDr1();

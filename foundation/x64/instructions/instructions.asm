@@ -118,6 +118,27 @@ stub read_cr8
 stub write_cr8
     mov cr8, rcx
     ret
+; rcx = ulong[4]
+stub read_debug_addresses
+    mov rax, dr0
+    mov [rcx], rax
+    mov rax, dr1
+    mov [rcx + 8], rax
+    mov rax, dr2
+    mov [rcx + 16], rax
+    mov rax, dr3
+    mov [rcx + 24], rax
+    ret
+stub write_debug_addresses
+    mov rax, [rcx]
+    mov dr0, rax
+    mov rax, [rcx + 8]
+    mov dr1, rax
+    mov rax, [rcx + 16]
+    mov dr2, rax
+    mov rax, [rcx + 24]
+    mov dr3, rax
+    ret
 stub read_dr0
     mov rax, dr0
     ret

@@ -1,6 +1,7 @@
 // Who runs next on one logical processor: virtual-time fair by weight, within caps, above reserves, with wake-up preemption.
 // Policy only; knows neither clock nor hardware.
 using System;
+using System.Runtime.CompilerServices;
 
 namespace Lamina.Hypervisor.Core;
 
@@ -15,6 +16,8 @@ public unsafe struct RunQueue
     private SchedulerEntity* first;
     private SchedulerEntity* last;
     private TimerQueue reserves;
+    /// <summary>One with precedence that waits, beside the order: it is next. Another one stands in the order.</summary>
+    private SchedulerEntity* urgent;
 
     public ulong MinimumVirtualTime;
     /// <summary>Ticks that a sleeper may run before the others when it wakes.</summary>
@@ -30,7 +33,8 @@ public unsafe struct RunQueue
     /// <summary>How many wait.</summary>
     public uint Count;
 
-    public readonly bool IsEmpty => first == null;
+    public readonly bool IsEmpty => first == null && urgent == null;
+    /// <summary>The first of the order.</summary>
     public readonly SchedulerEntity* First => first;
 
     /// <summary>
@@ -39,6 +43,12 @@ public unsafe struct RunQueue
     /// </summary>
     public bool TryWake(SchedulerEntity* entity, ulong now)
     {
+        if (entity->HasPrecedence)
+        {
+            if (!entity->queued)
+                Insert(entity, now);
+            return true;
+        }
         ulong earliest = MinimumVirtualTime - entity->Scale(WakeCredit);
         if (IsBefore(entity->VirtualTime, earliest))
             entity->VirtualTime = earliest;
@@ -48,6 +58,7 @@ public unsafe struct RunQueue
     }
 
     /// <summary>Queues an entity that was running and still is runnable, behind those of equal virtual time: equals take turns. False as for <see cref="TryWake"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryEnqueue(SchedulerEntity* entity, ulong now)
     {
         if (IsExhausted(entity, now))
@@ -59,6 +70,14 @@ public unsafe struct RunQueue
 
     private void Insert(SchedulerEntity* entity, ulong now)
     {
+        entity->queued = true;
+        entity->queuedAt = now;
+        Count++;
+        if (entity->HasPrecedence && urgent == null)
+        {
+            urgent = entity;
+            return;
+        }
         ulong latest = MinimumVirtualTime + entity->Scale(2 * Slice);
         if (IsBefore(latest, entity->VirtualTime))
             entity->VirtualTime = latest;
@@ -69,9 +88,6 @@ public unsafe struct RunQueue
         entity->next = after == null ? first : after->next;
         if (entity->next == null) last = entity; else entity->next->previous = entity;
         if (after == null) first = entity; else after->next = entity;
-        entity->queued = true;
-        entity->queuedAt = now;
-        Count++;
         if (entity->Reserve == 0)
             return;
         entity->reserveEntry.Owner = entity;
@@ -82,22 +98,48 @@ public unsafe struct RunQueue
     {
         if (!entity->queued)
             return;
+        Leave(entity, now);
+        if (entity == urgent)
+            urgent = null;
+        else
+            Unlink(entity);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Leave(SchedulerEntity* entity, ulong now)
+    {
+        entity->queued = false;
+        entity->WaitTime += now - entity->queuedAt;
+        Count--;
+    }
+
+    /// <summary>Takes an entity out of the order.</summary>
+    private void Unlink(SchedulerEntity* entity)
+    {
         if (entity->previous == null) first = entity->next; else entity->previous->next = entity->next;
         if (entity->next == null) last = entity->previous; else entity->next->previous = entity->previous;
         entity->next = entity->previous = null;
-        entity->queued = false;
-        entity->WaitTime += now - entity->queuedAt;
-        reserves.Disarm(&entity->reserveEntry);
-        Count--;
+        if (entity->reserveEntry.IsArmed)
+            reserves.Disarm(&entity->reserveEntry);
     }
 
     /// <summary>Takes the entity whose turn it is; null when none is runnable.</summary>
     public SchedulerEntity* Take(ulong now)
     {
-        SchedulerEntity* entity = Choose(now);
-        if (entity == null)
-            return null;
-        Remove(entity, now);
+        SchedulerEntity* entity = urgent;
+        if (entity != null)
+        {
+            urgent = null;
+            Leave(entity, now);
+        }
+        else
+        {
+            entity = Choose(now);
+            if (entity == null)
+                return null;
+            Leave(entity, now);
+            Unlink(entity);
+        }
         entity->Dispatches++;
         entity->dispatchedAt = now;
         return entity;
@@ -115,6 +157,8 @@ public unsafe struct RunQueue
     /// <summary>An entity that is not queued goes over to another processor: its distance from the others stays what it was.</summary>
     public static void Move(SchedulerEntity* entity, ulong minimum, RunQueue* to) => entity->VirtualTime += to->MinimumVirtualTime - minimum;
 
+    /// <summary>Who of the order is next.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly SchedulerEntity* Choose(ulong now)
     {
         TimerEntry* behind = reserves.First;
@@ -122,11 +166,16 @@ public unsafe struct RunQueue
     }
 
     /// <summary>Accounts for the ticks up to <paramref name="now"/> that the running entity has run.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Charge(SchedulerEntity* running, ulong now, ulong ticks)
     {
         running->RunTime += ticks;
-        if (running->HasPrecedence)
-            return;
+        if (!running->HasPrecedence)
+            ChargeShare(running, now, ticks);
+    }
+
+    private void ChargeShare(SchedulerEntity* running, ulong now, ulong ticks)
+    {
         running->VirtualTime += running->Scale(ticks);
         // Rounded up: whoever is charged often must not get more for it.
         if (running->IsCapped)
@@ -142,6 +191,7 @@ public unsafe struct RunQueue
     private readonly ulong CapClockAt(SchedulerEntity* entity, ulong time) => Math.Max(entity->CapClock, time - Math.Min(time, Lateness));
 
     /// <summary>Whether an entity has used up its cap and must not run before its <see cref="SchedulerEntity.CapClock"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly bool IsExhausted(SchedulerEntity* entity, ulong now) => entity->IsCapped && entity->CapClock >= now + Period - Lateness;
 
     /// <summary>Whether <paramref name="running"/> should leave at once, for somebody who waits and without the end of its turn, or because its cap is used up.</summary>
@@ -166,7 +216,14 @@ public unsafe struct RunQueue
     private readonly bool IsDecided(SchedulerEntity* running, ulong now, out bool goes)
     {
         goes = IsExhausted(running, now);
-        if (goes || first == null || running->HasPrecedence)
+        if (goes || running->HasPrecedence)
+            return true;
+        if (urgent != null)
+        {
+            goes = true;
+            return true;
+        }
+        if (first == null)
             return true;
         TimerEntry* behind = reserves.First;
         if (behind == null || behind->Deadline > now)
@@ -183,7 +240,7 @@ public unsafe struct RunQueue
         ulong turn = ulong.MaxValue;
         if (running->IsCapped)
             turn = SchedulerEntity.Remaining(CapClockAt(running, now), running->Cap, now, Period - Lateness);
-        if (first != null)
+        if (!IsEmpty)
         {
             turn = Math.Min(turn, Slice);
             if (running->HasReserve && running->ReserveClock <= now)
@@ -201,6 +258,8 @@ public unsafe struct RunQueue
     /// </summary>
     public bool Yield(SchedulerEntity* running, ulong now)
     {
+        if (urgent != null)
+            return true;
         if (first == null)
             return false;
         SchedulerEntity* sibling = first;

@@ -1,5 +1,6 @@
 // What the scheduler keeps of one virtual processor: its settings, its clocks, and what it has used.
 using System;
+using System.Runtime.CompilerServices;
 
 namespace Lamina.Hypervisor.Core;
 
@@ -50,11 +51,12 @@ public unsafe struct SchedulerEntity
     /// <summary>Who is behind it in its queue.</summary>
     public readonly SchedulerEntity* Next => next;
     public readonly ulong WaitTimeUntil(ulong now) => queued ? WaitTime + (now - queuedAt) : WaitTime;
-    public readonly bool IsCapped => Cap is not (0 or >= WholeProcessor);
+    public readonly bool IsCapped { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => Cap - 1 < WholeProcessor - 1; }
     public readonly bool HasPrecedence => Reserve == Precedence;
-    internal readonly bool HasReserve => Reserve is not (0 or Precedence);
+    internal readonly bool HasReserve { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => Reserve - 1 < Precedence - 1; }
 
     /// <summary>Virtual time for ticks.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal readonly ulong Scale(ulong ticks) => Math.Min(ticks, MaximumTicks) * 1024 / Math.Max(1, Weight);
 
     /// <summary>What ticks are at a share of a processor: the time in which it may run that long.</summary>

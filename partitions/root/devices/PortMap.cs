@@ -1,4 +1,6 @@
 // Which device of a guest answers which I/O ports.
+using System.Runtime.CompilerServices;
+
 namespace Lamina.Root.Devices;
 
 public enum PortDevice : byte { None, Com1, Cmos, Power, DebugExit, SynicTest }
@@ -39,6 +41,7 @@ public unsafe struct PortMap
     }
 
     /// <summary>Whose port it is; None when an access of <paramref name="size"/> bytes does not lie in one device as a whole.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly PortDevice Find(ushort port, int size)
     {
         for (int i = 0; i < _count; i++)

@@ -1,5 +1,6 @@
 // The 16550A serial port of a guest. Source: National Semiconductor, "PC16550D Universal Asynchronous Receiver/Transmitter".
 using System;
+using System.Runtime.CompilerServices;
 
 namespace Lamina.Root.Devices;
 
@@ -60,10 +61,14 @@ public unsafe struct Uart16550
     /// <summary>A read of 1, 2 or 4 bytes; a wide one is as many reads of neighbouring registers, as on an 8-bit bus.</summary>
     public uint Read(ushort port, int size)
     {
+        if (size == 1) return ReadRegister(port - Com1);
         uint value = 0;
         for (int i = 0; i < size; i++) value |= (uint)ReadRegister(port - Com1 + i) << (8 * i);
         return value;
     }
+
+    /// <summary>Whether a read of <paramref name="value"/> changed nothing: of the line status, without an error that it would clear. Guests that poll read little else.</summary>
+    public static bool IsQuietRead(ushort port, int size, uint value) => port == Com1 + 5 && size == 1 && (value & LsrOverrun) == 0;
 
     /// <summary>A write of 1, 2 or 4 bytes; what the guest sends goes to <paramref name="sink"/>.</summary>
     public void Write<TSink>(ushort port, int size, uint value, ref TSink sink) where TSink : struct, IByteSink
@@ -71,6 +76,7 @@ public unsafe struct Uart16550
         for (int i = 0; i < size; i++) WriteRegister(port - Com1 + i, (byte)(value >> (8 * i)), ref sink);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private byte ReadRegister(int register)
     {
         bool latch = (_lcr & LcrDivisorLatch) != 0;

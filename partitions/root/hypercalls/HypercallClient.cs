@@ -65,11 +65,16 @@ public static unsafe class HypercallClient
     internal static HvStatus CallReps(PartitionAccount* payer, ushort code, uint count, byte* input, ReadOnlySpan<byte> callName)
     {
         HypercallInput control = HypercallInput.Rep(code, count);
+        var result = new HypercallResult(Hypercall.Call(control.Value, (ulong)input, (ulong)Output));
+        if (result.Status.IsSuccess && result.RepsCompleted == count) return result.Status;
+        return ContinueReps(payer, control, count, result, input, callName);
+    }
+
+    private static HvStatus ContinueReps(PartitionAccount* payer, HypercallInput control, uint count, HypercallResult result, byte* input, ReadOnlySpan<byte> callName)
+    {
         int fruitless = 0;
-        uint done = 0;
-        while (true)
+        for (uint done = 0; ; result = new HypercallResult(Hypercall.Call(control.WithRepStartIndex(done).Value, (ulong)input, (ulong)Output)))
         {
-            var result = new HypercallResult(Hypercall.Call(control.WithRepStartIndex(done).Value, (ulong)input, (ulong)Output));
             bool advanced = result.RepsCompleted > done;
             if (advanced) { done = result.RepsCompleted; fruitless = 0; }
             if (result.Status.IsSuccess && (done >= count || !advanced)) return result.Status;

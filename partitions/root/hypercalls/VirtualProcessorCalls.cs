@@ -1,5 +1,6 @@
 // Calls about virtual processors and their registers. TLFS, "Virtual Processors".
 using System;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 
 namespace Lamina.Root.Hypercalls;
@@ -22,7 +23,17 @@ public unsafe struct RegisterBatch
         elements[Count++] = new HvRegisterAssoc(name, value);
     }
 
-    public void Add(uint name, ulong value) => Add(name, new HvRegisterValue(value));
+    // Word by word: what completes an intercept.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Add(uint name, ulong value)
+    {
+        if (Count == Capacity) return;
+        ulong* element = (ulong*)((HvRegisterAssoc*)(HypercallClient.RegisterInput + sizeof(HvInputSetVpRegisters)) + Count++);
+        element[0] = name;
+        element[1] = 0;
+        element[2] = value;
+        element[3] = 0;
+    }
 }
 
 public static unsafe class VirtualProcessorCalls
@@ -46,15 +57,23 @@ public static unsafe class VirtualProcessorCalls
     }
 
     /// <summary>HvCallSetVpRegisters of everything in the batch, in order; the batch is empty afterwards.</summary>
-    public static HvStatus Set(PartitionAccount* account, VpIndex vp, ref RegisterBatch batch)
+    public static HvStatus Set(PartitionAccount* account, VpIndex vp, ref RegisterBatch batch) => Set(account, vp, ref batch, 0);
+
+    /// <summary>
+    /// HvCallSetVpRegisters of everything in the batch, then sleep until an interrupt is requested (it comes when interrupts are opened) or a polled
+    /// message has come. May return without sleep.
+    /// </summary>
+    public static HvStatus SetThenIdle(PartitionAccount* account, VpIndex vp, ref RegisterBatch batch) => Set(account, vp, ref batch, HvInputSetVpRegisters.ThenIdle);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static HvStatus Set(PartitionAccount* account, VpIndex vp, ref RegisterBatch batch, byte extension)
     {
         uint count = (uint)batch.Count;
         batch = RegisterBatch.Begin();
         if (count == 0) return HvStatus.HV_STATUS_SUCCESS;
         var input = (HvInputSetVpRegisters*)HypercallClient.RegisterInput;
-        *input = default;
         input->PartitionId = account->Id;
-        input->VpIndex = vp;
+        ((ulong*)input)[1] = vp.Value | (ulong)extension << 40;
         return HypercallClient.CallReps(account, HypercallCode.HvCallSetVpRegisters, count, HypercallClient.RegisterInput, "HvCallSetVpRegisters"u8);
     }
 

@@ -1,4 +1,5 @@
 // The root's one thread of execution: waits for something to do, does it, waits again.
+using System.Runtime;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using Lamina.Abi;
@@ -44,32 +45,36 @@ public static unsafe class Executor
         Interrupts.Restore(enabled);
     }
 
+    [RuntimeImport("*", "root_idle"), MethodImpl(MethodImplOptions.InternalCall)]
+    private static extern void Idle();
+
     /// <summary>Never returns.</summary>
     public static void Run()
     {
         while (true)
         {
-            // Between the look at the flag and the halt no interrupt can slip in: STI takes effect after HLT has begun.
+            // Between the look at the flag and the sleep no interrupt can slip in: STI takes effect after it has begun.
             Instructions.Cli();
             if (Volatile.Read(ref awake)) Instructions.Sti();
-            else Instructions.StiHlt();
+            else Idle();
             Volatile.Write(ref awake, false);
             Turn();
         }
     }
 
-    [SkipLocalsInit] // the message is written before it is read, each time
     private static void Turn()
     {
-        HvMessage message;
-        for (int i = 0; Synic.TryTakeMessage(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &message); i++)
+        HvMessage* intercept;
+        for (int i = 0; (intercept = Synic.Peek(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX)) != null; i++)
         {
-            VmWorker.OnMessage(&message);
+            VmWorker.OnMessage(intercept);
+            Synic.Free(intercept);
+            if (VmWorker.IsReplyPending) SendReply();
             if (i < MessagesPerTurn) continue;
             Wake();
             break;
         }
-        if (Synic.TakeBusInterrupt()) TakeBus(&message);
+        if (Synic.TakeBusInterrupt()) TakeBus();
         bool worked = false;
         for (int i = 0; !queue.IsEmpty && TryTake(out WorkItem* item); i++)
         {
@@ -83,13 +88,26 @@ public static unsafe class Executor
         // Intercepts alone do not let timers fall due: the clock is read when its interrupt came, or when time was spent otherwise.
         if (worked || Timers.TakeExpired()) now = ReferenceClock.Now;
         Timers.RunDue(now);
-        Timers.Program(VmWorker.OnTimer(now));
+        Timers.Program(now < VmWorker.Due ? VmWorker.Due : VmWorker.OnTimer(now));
+    }
+
+    // Who answers the last intercept and has nothing else to do sleeps in the same call. Interrupts stay closed until it is over: what is requested
+    // ends the sleep all the same.
+    private static void SendReply()
+    {
+        Timers.Program(VmWorker.Due);
+        Instructions.Cli();
+        VmWorker.SendReply(thenIdle: now < VmWorker.Due && !Volatile.Read(ref awake) && queue.IsEmpty
+            && Synic.Peek(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX) == null);
+        Instructions.Sti();
     }
 
     // Messages first: an OPEN before the first signal of its channel.
-    private static void TakeBus(HvMessage* message)
+    [SkipLocalsInit] // the message is written before it is read, each time
+    private static void TakeBus()
     {
-        while (Synic.TryTakeMessage(BusNumbers.RootSint, message)) VmWorker.OnBusMessage(message);
+        HvMessage message;
+        while (Synic.TryTakeMessage(BusNumbers.RootSint, &message)) VmWorker.OnBusMessage(&message);
         for (uint word = 0; word < Synic.EventWords; word++)
         {
             ulong flags = Synic.TakeEvents(BusNumbers.RootSint, word);

@@ -23,6 +23,8 @@ public struct RootLayout
     public ulong StackTop;
     public ulong FaultStackGuard;
     public ulong FaultStackTop;
+    /// <summary>The instruction that the processor sleeps at.</summary>
+    public ulong IdleRead;
 }
 
 /// <summary>The image in memory. Its headers lie at its base, as the loader lays images out by RVA.</summary>

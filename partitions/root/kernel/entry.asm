@@ -2,7 +2,7 @@
 bits 64
 default rel
 
-global lamina_root_entry, lamina_fail_fast, root_panic_trap, root_layout, root_zero_pages, root_hypercall_page
+global lamina_root_entry, lamina_fail_fast, root_panic_trap, root_idle, root_layout, root_zero_pages, root_hypercall_page
 extern lamina_root_main, lamina_interrupt, __ImageBase
 
 STACK_BYTES       equ 128 * 1024
@@ -28,6 +28,16 @@ lamina_fail_fast:
     ud2
 root_panic_trap:
     ud2
+
+; Opens interrupts and sleeps until one comes, or a message on a SINT that is polled. Nothing can slip in between, STI holds interrupts
+; off for one instruction; an emulator that lets one through finds the read skipped (Interrupts.Dispatch).
+HV_X64_MSR_GUEST_IDLE equ 0x400000F0
+root_idle:
+    mov ecx, HV_X64_MSR_GUEST_IDLE
+    sti
+idle_read:
+    rdmsr
+    ret
 
 ; rcx = page-aligned address, rdx = number of pages, not 0. Looks before it writes: a page that is zero already is only read, so that
 ; memory nobody has used stays untouched (an emulator or a hypervisor below us need not provide it yet). Wide stores, since emulators
@@ -150,6 +160,7 @@ layout:
     dq root_hypercall_page
     dq stack_guard, stack_top
     dq fault_stack_guard, fault_stack_top
+    dq idle_read
 
 ; Each stack grows down towards a page that the root's own page tables leave unmapped.
 section .bss bss align=4096

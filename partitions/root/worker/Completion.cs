@@ -1,5 +1,6 @@
 // How an intercept is completed: registers change, the suspension ends, all in one call.
 using System;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Root.Hypercalls;
 
@@ -16,6 +17,7 @@ internal unsafe ref struct Completion
     private readonly ulong _rip;
     private RegisterBatch _batch;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Completion(VmMachine* machine, in HvX64InterceptMessageHeader header)
     {
         _machine = machine;
@@ -24,6 +26,7 @@ internal unsafe ref struct Completion
         _batch = RegisterBatch.Begin();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Set(uint name, ulong value) => _batch.Add(name, value);
 
     /// <summary>The instruction is done: RIP moves on (it wraps outside of 64-bit mode), and whoever steps through the guest gets his #DB.</summary>
@@ -55,11 +58,14 @@ internal unsafe ref struct Completion
         Inject(PageFaultVector, fault.ErrorCode);
     }
 
-    /// <summary>Makes the changes and lets the processor go on. <see cref="VmEnd.Failed"/> (reported) when the core refuses.</summary>
+    /// <summary>
+    /// Has the changes made, and the processor go on, by the <see cref="Reply"/> that the executor sends next: nothing else is to be called in between.
+    /// </summary>
     public VmEnd Commit()
     {
         Set(HvRegisterName.HvRegisterInterceptSuspend, 0);
-        return VirtualProcessorCalls.Set(&_machine->Account, _vp, ref _batch).IsSuccess ? VmEnd.None : VmEnd.Failed;
+        Reply.Prepare(_machine, _vp, _batch);
+        return VmEnd.None;
     }
 
     private void Inject(byte vector, uint errorCode) => Set(HvRegisterName.HvRegisterPendingInterruption,

@@ -49,7 +49,7 @@ public unsafe struct Vm
     [InlineArray(VmDisks.Capacity)] private struct PlaceSlots { private DiskPlace _first; }
 
     public readonly ReadOnlySpan<byte> Name => Config->Name.Span;
-    public readonly bool IsActive => Machine != null && State is VmState.Running or VmState.Paused;
+    public readonly bool IsActive { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => Machine != null && State is VmState.Running or VmState.Paused; }
 
     /// <summary>Where the disk of a LUN is: the configuration's disks first, then those that the console added.</summary>
     public DiskPlace* DiskPlace(int lun) => (DiskPlace*)Unsafe.AsPointer(ref _places) + lun;

@@ -68,7 +68,7 @@ public unsafe struct VmDevices
         {
             case PortDevice.Com1:
                 value = devices->_com1.Read(port, size);
-                UpdateCom1(vm);
+                if (!Uart16550.IsQuietRead(port, size, value)) UpdateCom1(vm);
                 return value;
             case PortDevice.Cmos: return devices->_clock.Read(port, size, UnixTime);
             case PortDevice.Power:

@@ -24,8 +24,11 @@ public static unsafe class VmWorker
     private static CycleTest* _cycle;
     private static DiskListener _disksSettled;
 
-    /// <summary>When <see cref="OnTimer"/> has something to look at, 100 ns. May be early, never late.</summary>
+    private static Vm* _replies;
     private static ulong _due;
+
+    /// <summary>When <see cref="OnTimer"/> has something to look at, 100 ns. May be early, never late.</summary>
+    public static ulong Due => _due;
 
     /// <summary>The root's own account.</summary>
     internal static PartitionAccount* Root => _root;
@@ -64,14 +67,29 @@ public static unsafe class VmWorker
             if (StartsByItself(Get(i)) && VmDisks.NeedsMachineDisks(Get(i)) && Get(i)->Runs == 0) Start(Get(i));
     }
 
-    /// <summary>A message of the core about a child. Messages about partitions that are gone are dropped.</summary>
-    public static void OnMessage(HvMessage* copy)
+    /// <summary>
+    /// A message of the core about a child. Messages about partitions that are gone are dropped. With <see cref="IsReplyPending"/> then,
+    /// <see cref="SendReply"/> is to be the next that is called.
+    /// </summary>
+    public static void OnMessage(HvMessage* message)
     {
-        Vm* vm = Find(new PartitionId(copy->Header.SenderOrPort));
-        if (vm == null || !vm->IsActive) return;
-        if (*(uint*)copy->Payload >= vm->Machine->ProcessorCount) return;
-        VmEnd end = Intercepts.Handle(vm, copy);
-        if (end != VmEnd.None) End(vm, end);
+        Vm* vm = Find(new PartitionId(message->Header.SenderOrPort));
+        if (vm == null || vm != _replies && !vm->IsActive) return;
+        if (*(uint*)message->Payload >= vm->Machine->ProcessorCount) return;
+        VmEnd end = Intercepts.Handle(vm, message);
+        _replies = vm;
+        if (end == VmEnd.None) return;
+        Reply.Drop();
+        End(vm, end);
+    }
+
+    /// <summary>Whether a child's processor waits for the answer to its intercept.</summary>
+    public static bool IsReplyPending => Reply.IsPending;
+
+    /// <summary>Lets the processor go on. With <paramref name="thenIdle"/>, and interrupts closed, sleeps until there is something to do.</summary>
+    public static void SendReply(bool thenIdle)
+    {
+        if (!Reply.TrySend(thenIdle)) End(_replies, VmEnd.Failed);
     }
 
     /// <summary>A message of a child to its bus. Those of earlier runs are dropped.</summary>
@@ -98,7 +116,6 @@ public static unsafe class VmWorker
     /// <summary>Does what is due at <paramref name="now"/> (100 ns); returns when it wants to be called next, ulong.MaxValue for never.</summary>
     public static ulong OnTimer(ulong now)
     {
-        // The executor asks after each message: nothing due must cost nothing.
         if (now < _due) return _due;
         _due = ulong.MaxValue;
         for (int i = 0; i < _count; i++)
@@ -216,6 +233,8 @@ public static unsafe class VmWorker
 
     private static Vm* Find(PartitionId id)
     {
+        // Most often the one of last time.
+        if (_replies != null && _replies->IsActive && _replies->Machine->Account.Id == id) return _replies;
         for (int i = 0; i < _count; i++)
             if (Get(i)->Machine != null && Get(i)->Machine->IsCreated && Get(i)->Machine->Account.Id == id) return Get(i);
         return null;

@@ -76,7 +76,7 @@ public sealed class AbiLayoutTests
         HvInputCreateVp 40: PartitionId 0, VpIndex 8, Padding 12, SubnodeType 15, SubnodeId 16, ProximityDomainInfo 24, Flags 32
         HvInputDeleteVp 16: PartitionId 0, VpIndex 8, Reserved 12
         HvInputGetVpRegisters 16: PartitionId 0, VpIndex 8, InputVtl 12, RsvdZ8 13, RsvdZ16 14
-        HvInputSetVpRegisters 16: PartitionId 0, VpIndex 8, InputVtl 12, RsvdZ8 13, RsvdZ16 14
+        HvInputSetVpRegisters 16: PartitionId 0, VpIndex 8, InputVtl 12, Extension 13, RsvdZ16 14
         HvInputStartVirtualProcessor 240: PartitionId 0, VpIndex 8, TargetVtl 12, ReservedZ0 13, ReservedZ1 14, VpContext 16
         HvInputGetVpIndexFromApicId 16: PartitionId 0, TargetVtl 8, Padding 9
         HvInputGetVpCpuidValues 24: PartitionId 0, VpIndex 8, Flags 12, Reserved 16, Padding 20

@@ -80,6 +80,7 @@ public static unsafe class WorkerHost
         message.Header.SenderOrPort = partition == 0 ? FakeCore.ChildId : partition;
         Buffer.MemoryCopy(payload, message.Payload, 240, size);
         VmWorker.OnMessage(&message);
+        if (VmWorker.IsReplyPending) VmWorker.SendReply(thenIdle: false);
     }
 
     /// <summary>The guest executes OUT.</summary>

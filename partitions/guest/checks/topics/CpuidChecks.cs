@@ -73,6 +73,7 @@ public static unsafe class CpuidChecks
         uint edx = Leaf(CpuidLeaf.HvFeatures).Edx;
         Check.That((edx & HvFeatureEdx.FrequencyRegsAvailable) != 0, "no frequency registers"u8);
         Check.That((edx & HvFeatureEdx.GuestCrashRegsAvailable) != 0, "no crash registers"u8);
+        Check.That((edx & HvFeatureEdx.SintPollingModeAvailable) != 0, "no polling of SINTs"u8);
         Check.That((edx & HvFeatureEdx.UseDirectSyntheticTimers) != 0, "no direct synthetic timers"u8);
     }
 

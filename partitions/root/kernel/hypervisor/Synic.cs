@@ -1,6 +1,7 @@
 // Messages from the core: what the children's processors did arrives here, on SINT0; what they say to their VMbus, and their
 // signals, on a SINT of its own. TLFS, "Synthetic Interrupt Controller".
 using System;
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Lamina.Abi;
 using Lamina.Root.Worker;
@@ -28,33 +29,46 @@ public static unsafe class Synic
         Instructions.WrMsr(HvMsr.HV_X64_MSR_SIEFP, new SiefpMsr(0).WithBaseSiefpGpfn(eventPage).WithEnable(true).Value);
 
         bool autoEoi = Enlightenments.PrefersAutoEoi;
-        Interrupts.Connect(Interrupts.SynicVector, &OnInterrupt, null, autoEoi);
         Interrupts.Connect(Interrupts.BusVector, &OnBusInterrupt, null, autoEoi);
-        Open(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, Interrupts.SynicVector, autoEoi);
-        Open(BusNumbers.RootSint, Interrupts.BusVector, autoEoi);
+        // Intercepts interrupt nothing: the executor looks for one whenever it has nothing else to do, and one that comes then ends its sleep.
+        Open(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, new SintMsr(0).WithVector(Interrupts.SynicVector).WithPolling(true));
+        Open(BusNumbers.RootSint, new SintMsr(0).WithVector(Interrupts.BusVector).WithAutoEoi(autoEoi));
         Instructions.WrMsr(HvMsr.HV_X64_MSR_SCONTROL, new ScontrolMsr(0).WithEnable(true).Value);
     }
 
-    private static void Open(uint sint, byte vector, bool autoEoi) =>
-        Instructions.WrMsr(HvMsr.HV_X64_MSR_SINT0 + sint, new SintMsr(0).WithVector(vector).WithAutoEoi(autoEoi).Value);
+    private static void Open(uint sint, SintMsr register) => Instructions.WrMsr(HvMsr.HV_X64_MSR_SINT0 + sint, register.Value);
 
-    /// <summary>
-    /// Takes a SINT's message out of its slot; of <paramref name="copy"/>, only as much payload as there is gets written. Freeing the slot and looking at the pending flag are in this order because the
-    /// core sets the flag when it finds the slot taken: whichever comes first, one side sees the other.
-    /// </summary>
+    /// <summary>Takes a SINT's message out of its slot; of <paramref name="copy"/>, only as much payload as there is gets written.</summary>
     public static bool TryTakeMessage(uint sint, HvMessage* copy)
     {
-        HvMessage* slot = slots + sint;
-        if (Volatile.Read(ref slot->Header.MessageType) == HvMessageType.HvMessageTypeNone) return false;
+        HvMessage* slot = Peek(sint);
+        if (slot == null) return false;
         copy->Header = slot->Header;
         SpanHelpers.Copy(copy->Payload, slot->Payload, Math.Min(slot->Header.PayloadSize, (ulong)SynicLimits.HV_MESSAGE_PAYLOAD_BYTE_COUNT));
-        Volatile.Write(ref slot->Header.MessageType, HvMessageType.HvMessageTypeNone);
-        Interlocked.MemoryBarrier();
-        if ((Volatile.Read(ref slot->Header.MessageFlags) & HvMessageHeader.MessagePending) != 0) Instructions.WrMsr(HvMsr.HV_X64_MSR_EOM, 0);
+        Free(slot);
         return true;
     }
 
+    /// <summary>
+    /// The message in a SINT's slot, where it lies; <see cref="Free"/> gives the slot back. Only the core writes there, and not before. Null: none.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static HvMessage* Peek(uint sint)
+    {
+        HvMessage* slot = slots + sint;
+        return Volatile.Read(ref slot->Header.MessageType) == HvMessageType.HvMessageTypeNone ? null : slot;
+    }
+
+    /// <summary>Frees a slot, then looks at the pending flag: in this order because the core sets the flag when it finds the slot taken, so that one side sees the other.</summary>
+    public static void Free(HvMessage* slot)
+    {
+        Volatile.Write(ref slot->Header.MessageType, HvMessageType.HvMessageTypeNone);
+        Interlocked.MemoryBarrier();
+        if ((Volatile.Read(ref slot->Header.MessageFlags) & HvMessageHeader.MessagePending) != 0) Instructions.WrMsr(HvMsr.HV_X64_MSR_EOM, 0);
+    }
+
     /// <summary>Whether the buses' SINT has interrupted since the last call: messages or flags may be there.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TakeBusInterrupt()
     {
         if (!Volatile.Read(ref busInterrupted)) return false;
@@ -70,9 +84,6 @@ public static unsafe class Synic
         ulong* flags = events + sint * EventWords + word;
         return Volatile.Read(ref *flags) == 0 ? 0 : Interlocked.Exchange(ref *flags, 0);
     }
-
-    // The stub wakes the executor; the message itself is taken there.
-    private static void OnInterrupt(void* context) { }
 
     private static void OnBusInterrupt(void* context) => Volatile.Write(ref busInterrupted, true);
 }

@@ -12,7 +12,7 @@ namespace Lamina.Root.Kernel;
 public static unsafe class Interrupts
 {
     private const int FirstExternalVector = 0x20;
-    private const byte HaltOpcode = 0xF4;
+    private const ulong ReadMsrBytes = 2;
 
     /// <summary>Vectors of devices are taken from here upwards, the kernel's own lie above.</summary>
     private const int FirstDeviceVector = 0x30;
@@ -32,10 +32,11 @@ public static unsafe class Interrupts
 
     private static Connection* connections;
     private static uint* eoiAssist;
-    private static ulong unexpected;
+    private static ulong unexpected, idleRead;
 
     public static void Initialize()
     {
+        idleRead = RootImage.Layout->IdleRead;
         connections = (Connection*)PhysicalMemory.RequirePages(PageCount.ForBytes(256 * (ulong)sizeof(Connection)).Value);
         LocalApic.Initialize();
     }
@@ -92,8 +93,8 @@ public static unsafe class Interrupts
             return;
         }
         if (frame->Vector == LocalApic.SpuriousVector) return;
-        // An interrupt between STI and HLT, which only an emulator lets through, must not be slept over: the halt it was to end is skipped.
-        if (*(byte*)frame->Rip == HaltOpcode) frame->Rip++;
+        // An interrupt between STI and the sleep, which only an emulator lets through, must not be slept over: the sleep it was to end is skipped.
+        if (frame->Rip == idleRead) frame->Rip += ReadMsrBytes;
         Connection* connection = connections + frame->Vector;
         if (connection->Handler != null) connection->Handler(connection->Context);
         else unexpected++;

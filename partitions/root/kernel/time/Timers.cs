@@ -1,4 +1,5 @@
 // The root's timers: a list of deadlines over one synthetic timer in direct mode. Nothing ticks when nothing is due.
+using System.Runtime.CompilerServices;
 using System.Threading;
 using Lamina.Abi;
 using Lamina.Drivers.Bus;
@@ -23,6 +24,7 @@ public static unsafe class Timers
     public static ulong Expirations => expirations;
 
     /// <summary>Whether the synthetic timer has fired since the last call.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TakeExpired()
     {
         ulong count = Volatile.Read(ref expirations);
@@ -37,7 +39,13 @@ public static unsafe class Timers
     public static void Cancel(DeadlineTimer* timer) => list.Cancel(timer);
 
     /// <summary>Runs what is due.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void RunDue(ulong now)
+    {
+        if (list.Next <= now) RunAllDue(now);
+    }
+
+    private static void RunAllDue(ulong now)
     {
         while (list.TryTakeDue(now, out DeadlineTimer* timer)) timer->Handler(timer->Context);
     }
@@ -46,10 +54,15 @@ public static unsafe class Timers
     /// Sets the synthetic timer to the earliest deadline, the caller's included. A later deadline than the one set is left alone: an
     /// interrupt too many costs less than a register write each time.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Program(ulong otherDeadline)
     {
         ulong next = list.Next < otherDeadline ? list.Next : otherDeadline;
-        if (next >= programmed) return;
+        if (next < programmed) Set(next);
+    }
+
+    private static void Set(ulong next)
+    {
         programmed = next;
         Instructions.WrMsr(HvMsr.HV_X64_MSR_STIMER0_COUNT, next == 0 ? 1 : next);
     }

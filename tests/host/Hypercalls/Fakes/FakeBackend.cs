@@ -110,6 +110,8 @@ public readonly unsafe struct FakeBackend : IBackend
     public static byte GetCpl(VirtualProcessor* vp) => State(vp)->Cpl;
     public static bool Is64Bit(VirtualProcessor* vp) => State(vp)->Is64Bit;
 
+    public static void GetCodeSegment(VirtualProcessor* vp, HvX64SegmentRegister* value) => *value = State(vp)->Cs;
+
     private static ulong* Register(VirtualProcessor* vp, uint name)
     {
         FakeState* state = State(vp);
