@@ -35,6 +35,8 @@ public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
 
     private static void Set(LogicalProcessor* processor, VirtualProcessor* vp, ulong deadline)
     {
+        if (deadline == ulong.MaxValue && !vp->Timer.IsArmed)
+            return;
         bool changed = deadline == ulong.MaxValue ? processor->Timers.Disarm(&vp->Timer) : processor->Timers.Arm(&vp->Timer, deadline);
         if (changed)
             Program(processor);
@@ -104,6 +106,9 @@ public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
     private static void PutOff(LogicalProcessor* processor, VirtualProcessor* vp)
     {
         const ulong deafMicroseconds = 10_000, asleepMicroseconds = 1000;
+        // Its timer was the only one, and no periodic one: there is nothing to put off.
+        if (!vp->SyntheticTimers.IsAnyArmed && !vp->Apic.TryGetDeadline(out _))
+            return;
         vp->Work |= EntryWork.Timers;
         ulong deadline = ulong.MaxValue;
         ulong now = Instructions.RdTsc();
