@@ -45,6 +45,7 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
     }
 
     /// <summary>Emulates one access to the register page. What cannot be decoded is #GP: compilers reach registers by plain moves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void ApicPage(VirtualProcessor* vp, uint offset)
     {
         MmioInstruction* instruction = InstructionCache<TBackend>.Find(vp);

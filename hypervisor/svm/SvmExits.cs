@@ -64,6 +64,10 @@ public readonly unsafe partial struct SvmBackend
                 if (Shared.IsBochs)
                     vp->Work |= EntryWork.Interrupts;
                 break;
+            case VMEXIT_NPF:
+                NestedPageFaultInfo fault = new(vmcb->Control.EXITINFO1);
+                MemoryExits<SvmBackend>.Handle(vp, vmcb->Control.EXITINFO2, fault.Write, fault.InstructionFetch, fault.InGuestPageTable);
+                break;
             default:
                 HandleRareExit(vp, vmcb);
                 break;
@@ -107,17 +111,13 @@ public readonly unsafe partial struct SvmBackend
     {
         VmcbControlArea* control = &vmcb->Control;
         ulong code = control->EXITCODE;
-        if (code is not (VMEXIT_IOIO or VMEXIT_NPF))
+        if (code != VMEXIT_IOIO)
             vp->Count(CounterOf(code));
         switch (code)
         {
             case VMEXIT_IOIO:
                 IoInterceptInfo io = new(control->EXITINFO1);
                 PortExits<SvmBackend>.Handle(vp, io.Port, io.OperandSize, io.IsIn, io.IsString, io.HasRepPrefix, (byte)(control->EXITINFO2 - vmcb->Save.RIP));
-                break;
-            case VMEXIT_NPF:
-                NestedPageFaultInfo fault = new(control->EXITINFO1);
-                MemoryExits<SvmBackend>.Handle(vp, control->EXITINFO2, fault.Write, fault.InstructionFetch, fault.InGuestPageTable);
                 break;
             case VMEXIT_CR8_WRITE:
                 WriteCr8(vp);

@@ -28,7 +28,15 @@ public readonly unsafe partial struct VmxBackend
         const ulong needed = CachedField.OfInstruction | CachedField.OfMode | CachedField.Persistent | 1UL << CachedField.Cr3 | 1UL << CachedField.Cr4 | 1UL << codeBase;
         VmxState* from = StateOf(vp);
         // Which of them have been read depends on the exit: all of the others here, not one by one.
-        for (ulong missing = needed & ~from->Valid; missing != 0; missing &= missing - 1)
+        ulong missing = needed & ~from->Valid;
+        if ((missing & CachedField.OfMode) == CachedField.OfMode)
+        {
+            MakeCurrent(vp);
+            ReadMode(from);
+            from->Valid |= CachedField.OfMode;
+            missing &= ~CachedField.OfMode;
+        }
+        for (; missing != 0; missing &= missing - 1)
             ReadMissing(vp, BitOperations.TrailingZeroCount(missing));
         state->Rip = from->Fields[CachedField.Rip];
         state->CodeBase = from->Fields[codeBase];
