@@ -62,6 +62,7 @@ public unsafe partial struct LocalApic
     }
 
     /// <summary>Withdraws a request. True when there was one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool Clear(byte vector)
     {
         uint* request = Word(ApicRegisters.InterruptRequest, vector);

@@ -67,7 +67,7 @@ public unsafe partial struct LocalApic
         // An expiry that nobody has collected yet belongs to the old count.
         bool expired = Expire(now);
         SetRegister(ApicRegisters.InitialCount, count);
-        _period = PeriodOf(count);
+        _period = mode == ApicTimerMode.Periodic ? PeriodOf(count) : 0;
         _deadline = count == 0 || mode == ApicTimerMode.Reserved ? 0 : Saturate(now, ToTscTicks(count));
         return ApicEffect.TimerChanged.And(ApicEffect.InterruptsChangedIf(expired));
     }
@@ -81,7 +81,7 @@ public unsafe partial struct LocalApic
         _divideShift = (byte)((((value >> 1) & 4 | value & 3) + 1) & 7);
         if ((ApicTimerMode)Timer.TimerMode < ApicTimerMode.TscDeadline && _deadline != 0)
         {
-            _period = PeriodOf(Register(ApicRegisters.InitialCount));
+            _period = (ApicTimerMode)Timer.TimerMode == ApicTimerMode.Periodic ? PeriodOf(Register(ApicRegisters.InitialCount)) : 0;
             _deadline = Saturate(now, ToTscTicks(count));
         }
         return ApicEffect.TimerChanged.And(ApicEffect.InterruptsChangedIf(expired));
@@ -97,6 +97,8 @@ public unsafe partial struct LocalApic
             _deadline = _period = 0;
             SetRegister(ApicRegisters.InitialCount, 0);
         }
+        // Of a count that goes on from another mode, too.
+        if (newMode != oldMode) _period = newMode == ApicTimerMode.Periodic ? PeriodOf(Register(ApicRegisters.InitialCount)) : 0;
         SetRegister(ApicRegisters.LvtTimer, value);
         return ApicEffect.TimerChanged.And(ApicEffect.InterruptsChangedIf(expired));
     }

@@ -31,54 +31,44 @@ internal static class GuestTableLimits
     internal static bool HasGigabytePages => hasGigabytePages;
 }
 
-/// <summary>Where a walk read its table entries, top first: the accessed and dirty flags are set there afterwards.</summary>
-public unsafe struct GuestWalkTrace
-{
-    public const int MaximumLevels = 5;
-    public fixed ulong Slots[MaximumLevels];
-    public int Count;
-}
-
-/// <summary>Reads of a guest's own page tables.</summary>
-public readonly unsafe struct GuestTableReader<TBackend> : IGuestTableMemory where TBackend : struct, IBackend
+/// <summary>Reads of a guest's own page tables. One for both vendors, and with it the walk: how a page is found is handed in.</summary>
+public readonly unsafe struct GuestTableReader : IGuestTableMemory
 {
     private readonly Partition* partition;
+    private readonly delegate*<Partition*, ulong, bool, out byte*, bool> getPointer;
     private readonly GuestWalkTrace* trace;
 
-    /// <param name="trace">Records where entries were read; null when nobody asks.</param>
-    public GuestTableReader(Partition* partition, GuestWalkTrace* trace)
+    /// <param name="getPointer"><see cref="GuestPages{TBackend}.TryGetPointer"/>.</param>
+    /// <param name="trace">Records what was read, and where; null when nobody asks.</param>
+    public GuestTableReader(Partition* partition, delegate*<Partition*, ulong, bool, out byte*, bool> getPointer, GuestWalkTrace* trace)
     {
         this.partition = partition;
+        this.getPointer = getPointer;
         this.trace = trace;
     }
 
     public bool TryRead32(ulong guestPhysical, out uint value)
     {
-        value = 0;
-        if (!TryLocate(guestPhysical, out byte* entry))
-            return false;
-        // SAFETY: guest memory, aligned and inside one page; read once.
-        value = System.Threading.Volatile.Read(ref *(uint*)entry);
-        return true;
+        bool isRead = TryRead64(guestPhysical, out ulong both);
+        value = (uint)(both >> (int)(guestPhysical & 4) * 8);
+        return isRead;
     }
 
+    /// <summary>The aligned eight bytes at an address.</summary>
     public bool TryRead64(ulong guestPhysical, out ulong value)
     {
         value = 0;
-        if (!TryLocate(guestPhysical, out byte* entry))
+        if (!getPointer(partition, guestPhysical, false, out byte* page))
             return false;
-        // SAFETY: as above.
-        value = System.Threading.Volatile.Read(ref *(ulong*)entry);
-        return true;
-    }
-
-    private bool TryLocate(ulong guestPhysical, out byte* entry)
-    {
-        if (!GuestPages<TBackend>.TryGetPointer(partition, guestPhysical, false, out entry))
-            return false;
-        entry += guestPhysical & 0xFFF;
+        // SAFETY: guest memory, aligned and inside one page; read once.
+        ulong* entry = (ulong*)(page + (guestPhysical & 0xFF8));
+        value = System.Threading.Volatile.Read(ref *entry);
         if (trace != null && trace->Count < GuestWalkTrace.MaximumLevels)
+        {
+            trace->Pointers[trace->Count] = (ulong)entry;
+            trace->Values[trace->Count] = value;
             trace->Slots[trace->Count++] = guestPhysical;
+        }
         return true;
     }
 }
@@ -147,9 +137,9 @@ public static unsafe class GuestPages<TBackend> where TBackend : struct, IBacken
     }
 
     /// <summary>Translates an address that the virtual processor fetches an instruction from, at its present privilege.</summary>
-    public static bool TryTranslateGva(VirtualProcessor* vp, ulong gva, out ulong gpa)
+    public static bool TryTranslateGva(VirtualProcessor* vp, ulong gva, GuestWalkTrace* trace, out ulong gpa)
     {
-        GuestWalkResult result = Walk(vp, gva, new GuestAccess { Execute = true, User = TBackend.GetCpl(vp) == 3 }, null);
+        GuestWalkResult result = Walk(vp, gva, new GuestAccess { Execute = true, User = TBackend.GetCpl(vp) == 3 }, trace);
         gpa = result.GuestPhysical;
         return result.Succeeded;
     }
@@ -158,7 +148,7 @@ public static unsafe class GuestPages<TBackend> where TBackend : struct, IBacken
     public static GuestWalkResult Walk(VirtualProcessor* vp, ulong gva, GuestAccess access, GuestWalkTrace* trace)
     {
         GuestPagingState state = StateOf(vp);
-        return new GuestPageWalker<GuestTableReader<TBackend>>(new GuestTableReader<TBackend>(vp->Partition, trace), state).Translate(gva, access);
+        return new GuestPageWalker<GuestTableReader>(new GuestTableReader(vp->Partition, &TryGetPointer, trace), state).Translate(gva, access);
     }
 
     public static GuestPagingState StateOf(VirtualProcessor* vp) => new()

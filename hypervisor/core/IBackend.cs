@@ -62,6 +62,9 @@ public unsafe interface IBackend
     static abstract byte GetCpl(VirtualProcessor* vp);
     /// <summary>Whether the guest executes 64-bit code: long mode active and CS.L set.</summary>
     static abstract bool Is64Bit(VirtualProcessor* vp);
+    /// <summary>What decides which bytes the guest executes.</summary>
+    static abstract void GetFetchState(VirtualProcessor* vp, FetchState* state);
+    static abstract ulong GetRsp(VirtualProcessor* vp);
 
     static abstract void GetCodeSegment(VirtualProcessor* vp, HvX64SegmentRegister* value);
 

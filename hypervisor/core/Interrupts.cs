@@ -48,7 +48,8 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
             OnRequested(vp);
     }
 
-    private static void OnRequested(VirtualProcessor* vp)
+    /// <summary>A vector is newly requested, of a virtual processor of this processor.</summary>
+    public static void OnRequested(VirtualProcessor* vp)
     {
         vp->Work |= EntryWork.Interrupts;
         if ((vp->SuspendReasons & SuspendReason.Halt) != 0)
@@ -57,10 +58,16 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
             Scheduler<TBackend>.EndGrace(vp);
     }
 
-    public static void WakeIfInterruptible(VirtualProcessor* vp)
+    /// <summary>Whether something has come that ends a HLT.</summary>
+    public static bool IsWoken(VirtualProcessor* vp)
     {
         Synchronize(vp);
-        if (vp->IdleWait || vp->NmiPending || vp->Apic.TryGetCandidate(out byte vector) && TBackend.IsInterruptible(vp, vector))
+        return vp->NmiPending || vp->Apic.TryGetCandidate(out byte vector) && TBackend.IsInterruptible(vp, vector);
+    }
+
+    public static void WakeIfInterruptible(VirtualProcessor* vp)
+    {
+        if (IsWoken(vp) || vp->IdleWait)
         {
             vp->IdleWait = false;
             Scheduler<TBackend>.Resume(vp, SuspendReason.Halt);
@@ -133,11 +140,14 @@ public static unsafe class Interrupts<TBackend> where TBackend : struct, IBacken
             vp->Work |= EntryWork.Interrupts;
         if (effect.HasEndOfInterrupt)
         {
-            vp->Work |= EntryWork.Interrupts;
-            EndOfInterrupt(vp, effect.Vector, effect.IsLevelTriggered);
+            // With nothing requested there is nothing to offer; only a processor that delivers by itself is to be told.
+            if (TBackend.TryRefreshApic(vp))
+                vp->Work |= EntryWork.Interrupts;
+            if (vp->Synic.QueuedSints != 0 || effect.IsLevelTriggered)
+                EndOfInterrupt(vp, effect.Vector, effect.IsLevelTriggered);
         }
         if (effect.HasTimerChanged)
-            Timers<TBackend>.Update(vp);
+            Timers<TBackend>.Change(vp);
         if (effect.HasSendIpi)
             SendIpi(vp, effect.Command);
         if (effect.HasModeChanged)

@@ -1,5 +1,6 @@
 // Second-stage faults: the virtual APIC's page, memory of the root that is mapped on first touch, and everything else for the parent.
 using System;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Apic;
 using Lamina.X64;
@@ -15,18 +16,21 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
 
     public static void Handle(VirtualProcessor* vp, ulong gpa, bool isWrite, bool isFetch, bool inPageTable)
     {
-        if (!isFetch && !inPageTable && vp->Apic.IsXApic && (gpa & ~PageMask) == vp->Apic.BaseAddress)
+        if (isFetch || inPageTable || !vp->Apic.IsXApic || (gpa & ~PageMask) != vp->Apic.BaseAddress)
+            HandleOther(vp, gpa, isWrite, isFetch);
+        else if (!TBackend.HasPendingInjection(vp))
+            ApicPage(vp, (uint)(gpa & PageMask));
+        else
         {
             // An interrupt's or exception's own access, to a stack or table in the page: there is no instruction to be carried out.
-            if (!TBackend.HasPendingInjection(vp))
-            {
-                ApicPage(vp, (uint)(gpa & PageMask));
-                return;
-            }
             vp->Count(HvStatsVpCounters.VpNestedPageFaultInterceptsCount);
             TBackend.InjectException(vp, GeneralProtection, true, 0);
-            return;
         }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void HandleOther(VirtualProcessor* vp, ulong gpa, bool isWrite, bool isFetch)
+    {
         vp->Count(HvStatsVpCounters.VpNestedPageFaultInterceptsCount);
         if (vp->Partition->IsRoot && RootPartition<TBackend>.TryMapOnTouch(gpa))
             return;
@@ -41,11 +45,11 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
     }
 
     /// <summary>Emulates one access to the register page. What cannot be decoded is #GP: compilers reach registers by plain moves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void ApicPage(VirtualProcessor* vp, uint offset)
     {
-        byte* bytes = stackalloc byte[16];
-        int count = GuestInstruction<TBackend>.Fetch(vp, bytes);
-        if (!MmioInstruction.TryDecode(new ReadOnlySpan<byte>(bytes, count), GuestInstruction<TBackend>.ModeOf(vp), out MmioInstruction instruction) || instruction.IsString)
+        MmioInstruction* instruction = InstructionCache<TBackend>.Find(vp);
+        if (instruction == null)
         {
             vp->Count(HvStatsVpCounters.VpApicMmioAccesses);
             TBackend.InjectException(vp, GeneralProtection, true, 0);
@@ -54,14 +58,33 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
         Interrupts<TBackend>.Synchronize(vp);
         ulong now = Instructions.RdTsc() + vp->TscOffset;
         uint value = 0;
-        if (instruction.ReadsMemory && vp->Apic.TryReadMmio(offset, now, out value, out ApicEffect raised))
+        if (instruction->ReadsMemory && vp->Apic.TryReadMmio(offset, now, out value, out ApicEffect raised) && !raised.IsNone)
             Interrupts<TBackend>.Apply(vp, raised);
-        HvRegisterValue rsp;
-        TBackend.GetRegister(vp, HvRegisterName.HvX64RegisterRsp, &rsp);
-        vp->Gpr[Gpr.Rsp] = rsp.Reg64;
-        ulong rflags = TBackend.GetRflags(vp), before = rflags;
-        bool writes = instruction.Execute(vp->Gpr, ref rflags, value, out ulong result);
+        bool writes;
+        if (!instruction->IsMove32 || instruction->Register == Gpr.Rsp)
+            writes = Execute(vp, instruction, ref value);
+        else
+        {
+            writes = instruction->MemoryIsDestination;
+            if (!writes)
+                vp->Gpr[instruction->Register] = value;
+            else
+                value = instruction->Operand == MmioOperand.Immediate ? (uint)instruction->Immediate : (uint)vp->Gpr[instruction->Register];
+        }
+        TBackend.SetRip(vp, TBackend.GetRip(vp) + instruction->Length);
         vp->Count(writes ? ApicCounters.OfPageWrite(offset) : HvStatsVpCounters.VpApicMmioAccesses);
+        if (writes && vp->Apic.TryWriteMmio(offset, value, now, out ApicEffect effect))
+            Interrupts<TBackend>.Apply(vp, effect);
+    }
+
+    /// <summary>Anything but a plain move. <paramref name="value"/> is what was read, then what is to be written, if anything is.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool Execute(VirtualProcessor* vp, MmioInstruction* instruction, ref uint value)
+    {
+        vp->Gpr[Gpr.Rsp] = TBackend.GetRsp(vp);
+        ulong rflags = TBackend.GetRflags(vp), before = rflags;
+        bool writes = instruction->Execute(vp->Gpr, ref rflags, value, out ulong result);
+        value = (uint)result;
         if (rflags != before)
         {
             HvRegisterValue flags;
@@ -69,8 +92,6 @@ public static unsafe class MemoryExits<TBackend> where TBackend : struct, IBacke
             flags.Reg64 = rflags;
             TBackend.SetRegister(vp, HvRegisterName.HvX64RegisterRflags, &flags);
         }
-        TBackend.SetRip(vp, TBackend.GetRip(vp) + instruction.Length);
-        if (writes && vp->Apic.TryWriteMmio(offset, (uint)result, now, out ApicEffect effect))
-            Interrupts<TBackend>.Apply(vp, effect);
+        return writes;
     }
 }

@@ -20,12 +20,16 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         processor->SliceTimer.Owner = null;
     }
 
-    /// <summary>HLT: sleeps unless an interrupt is there already.</summary>
+    /// <summary>HLT: sleeps unless an interrupt is there already. Then it has never slept, and its turn goes on.</summary>
     public static void Halt(VirtualProcessor* vp)
     {
-        vp->SuspendReasons |= SuspendReason.Halt;
-        vp->Work |= EntryWork.Reschedule | EntryWork.Interrupts;
-        Interrupts<TBackend>.WakeIfInterruptible(vp);
+        if (!Interrupts<TBackend>.IsWoken(vp))
+        {
+            vp->SuspendReasons |= SuspendReason.Halt;
+            vp->Work |= EntryWork.Reschedule | EntryWork.Interrupts;
+        }
+        else if (vp->OfferedVector == 0)
+            vp->Work |= EntryWork.Interrupts;
     }
 
     /// <summary>The guest idles until any interrupt is requested, deliverable or not, or a message has come that it polls for.</summary>

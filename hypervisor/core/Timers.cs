@@ -7,23 +7,36 @@ namespace Lamina.Hypervisor.Core;
 public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
 {
     /// <summary>A virtual processor's APIC timer or synthetic timers changed: its next deadline is found and armed.</summary>
-    public static void Update(VirtualProcessor* vp) => Set(LogicalProcessor.Current, vp, DeadlineOf(vp));
+    public static void Update(VirtualProcessor* vp) => Set(LogicalProcessor.Current, vp, DeadlineOf(vp, Instructions.RdTsc()));
+
+    /// <summary>
+    /// The guest has armed its APIC timer anew, or disarmed it. What is due by now comes at once: it need not go the way of the physical timer, whose
+    /// interrupt the guest would leave the processor for.
+    /// </summary>
+    public static void Change(VirtualProcessor* vp)
+    {
+        if (vp->Apic.Expire(Instructions.RdTsc() + vp->TscOffset))
+            Interrupts<TBackend>.OnRequested(vp);
+        Update(vp);
+    }
 
     /// <summary>Nothing of a virtual processor comes due, until <see cref="Update"/>.</summary>
     public static void Stop(VirtualProcessor* vp) => Set(LogicalProcessor.Current, vp, ulong.MaxValue);
 
-    private static ulong DeadlineOf(VirtualProcessor* vp)
+    private static ulong DeadlineOf(VirtualProcessor* vp, ulong now)
     {
         ulong deadline = ulong.MaxValue;
         if (vp->Apic.TryGetDeadline(out ulong guestTsc))
-            deadline = GuestDeadline.ToHost(guestTsc, vp->TscOffset, Instructions.RdTsc());
-        if (vp->SyntheticTimers.TryGetDeadline(out ulong reference))
-            deadline = Math.Min(deadline, Clock.ToTsc(vp->Partition, reference, Instructions.RdTsc()));
+            deadline = GuestDeadline.ToHost(guestTsc, vp->TscOffset, now);
+        if (vp->SyntheticTimers.IsAnyArmed && vp->SyntheticTimers.TryGetDeadline(out ulong reference))
+            deadline = Math.Min(deadline, Clock.ToTsc(vp->Partition, reference, now));
         return deadline;
     }
 
     private static void Set(LogicalProcessor* processor, VirtualProcessor* vp, ulong deadline)
     {
+        if (deadline == ulong.MaxValue && !vp->Timer.IsArmed)
+            return;
         bool changed = deadline == ulong.MaxValue ? processor->Timers.Disarm(&vp->Timer) : processor->Timers.Arm(&vp->Timer, deadline);
         if (changed)
             Program(processor);
@@ -93,10 +106,14 @@ public static unsafe class Timers<TBackend> where TBackend : struct, IBackend
     private static void PutOff(LogicalProcessor* processor, VirtualProcessor* vp)
     {
         const ulong deafMicroseconds = 10_000, asleepMicroseconds = 1000;
+        // Its timer was the only one, and no periodic one: there is nothing to put off.
+        if (!vp->SyntheticTimers.IsAnyArmed && !vp->Apic.TryGetDeadline(out _))
+            return;
         vp->Work |= EntryWork.Timers;
         ulong deadline = ulong.MaxValue;
-        if ((vp->SuspendReasons & SuspendReason.Halt) != 0 && (deadline = DeadlineOf(vp)) != ulong.MaxValue)
-            deadline = Math.Max(deadline, Instructions.RdTsc() + Clock.FromMicroseconds(vp->Apic.HighestRequest >= 0 ? deafMicroseconds : asleepMicroseconds));
+        ulong now = Instructions.RdTsc();
+        if ((vp->SuspendReasons & SuspendReason.Halt) != 0 && (deadline = DeadlineOf(vp, now)) != ulong.MaxValue)
+            deadline = Math.Max(deadline, now + Clock.FromMicroseconds(vp->Apic.HighestRequest >= 0 ? deafMicroseconds : asleepMicroseconds));
         Set(processor, vp, deadline);
     }
 }

@@ -126,6 +126,9 @@ public unsafe struct VirtualProcessor
     public byte* ParameterPage;
     public uint ParameterGeneration;
 
+    /// <summary>Instructions that reached for the APIC's page (<see cref="InstructionCache{TBackend}"/>).</summary>
+    public CachedInstructions MmioInstructions;
+
     /// <summary>Its counters, in a page of their own: the root may look at it (<see cref="StatsPages{TBackend}"/>).</summary>
     public HvStatsPage* Stats;
     /// <summary>How many times the root has mapped that page.</summary>

@@ -62,9 +62,9 @@ internal static unsafe class TranslationCalls<TBackend> where TBackend : struct,
             case GuestWalkStatus.NotCanonical: return HvTranslateGvaPageNotPresent;
             case GuestWalkStatus.TableUnreadable: return HvTranslateGvaGpaUnmapped;
             case GuestWalkStatus.PageFault:
-                if ((walk.ErrorCode & GuestPageWalker<GuestTableReader<TBackend>>.ErrorPresent) == 0)
+                if ((walk.ErrorCode & GuestPageWalker<GuestTableReader>.ErrorPresent) == 0)
                     return HvTranslateGvaPageNotPresent;
-                return (walk.ErrorCode & GuestPageWalker<GuestTableReader<TBackend>>.ErrorReserved) != 0
+                return (walk.ErrorCode & GuestPageWalker<GuestTableReader>.ErrorReserved) != 0
                     ? HvTranslateGvaInvalidPageTableFlags : HvTranslateGvaPrivilegeViolation;
         }
         if (!TBackend.TryTranslateGpa(vp->Partition, walk.GuestPhysical, out _, out PagePermissions permissions))

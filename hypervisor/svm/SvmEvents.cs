@@ -180,7 +180,7 @@ public readonly unsafe partial struct SvmBackend
             control->Intercept1 &= ~VmcbIntercept1.VINTR;
             return true;
         }
-        control->V_INTR = control->V_INTR.WithV_IRQ(offered).WithV_INTR_PRIO((byte)(vector >> 4)).WithV_INTR_VECTOR(vector);
+        control->V_INTR = control->V_INTR.WithRequest(vector, offered);
         control->Intercept1 = notify ? control->Intercept1 | VmcbIntercept1.VINTR : control->Intercept1 & ~VmcbIntercept1.VINTR;
         return offered;
     }
@@ -200,7 +200,15 @@ public readonly unsafe partial struct SvmBackend
             SetRip(vp, vmcb->Save.RIP + 1);
     }
 
-    public static bool IsOfferTaken(VirtualProcessor* vp) => !StateOf(vp)->Control.V_INTR.V_IRQ;
+    public static bool IsOfferTaken(VirtualProcessor* vp)
+    {
+        VmcbControlArea* control = &StateOf(vp)->Control;
+        if (control->V_INTR.V_IRQ)
+            return false;
+        // Nothing is pending any more: CR8 may be written again.
+        control->InterceptCrWrite &= unchecked((ushort)~Cr8Bit);
+        return true;
+    }
 
     public static bool IsInterruptible(VirtualProcessor* vp, byte vector)
     {

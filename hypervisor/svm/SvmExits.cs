@@ -68,6 +68,10 @@ public readonly unsafe partial struct SvmBackend
                 if (Shared.IsBochs)
                     vp->Work |= EntryWork.Interrupts;
                 break;
+            case VMEXIT_NPF:
+                NestedPageFaultInfo fault = new(vmcb->Control.EXITINFO1);
+                MemoryExits<SvmBackend>.Handle(vp, vmcb->Control.EXITINFO2, fault.Write, fault.InstructionFetch, fault.InGuestPageTable);
+                break;
             default:
                 HandleRareExit(vp, vmcb);
                 break;
@@ -113,14 +117,9 @@ public readonly unsafe partial struct SvmBackend
     {
         VmcbControlArea* control = &vmcb->Control;
         ulong code = control->EXITCODE;
-        if (code != VMEXIT_NPF)
-            vp->Count(CounterOf(code));
+        vp->Count(CounterOf(code));
         switch (code)
         {
-            case VMEXIT_NPF:
-                NestedPageFaultInfo fault = new(control->EXITINFO1);
-                MemoryExits<SvmBackend>.Handle(vp, control->EXITINFO2, fault.Write, fault.InstructionFetch, fault.InGuestPageTable);
-                break;
             case VMEXIT_CR8_WRITE:
                 WriteCr8(vp);
                 break;

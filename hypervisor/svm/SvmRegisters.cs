@@ -25,6 +25,16 @@ public readonly unsafe partial struct SvmBackend
     public static byte GetCpl(VirtualProcessor* vp) => StateOf(vp)->Save.CPL;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Is64Bit(VirtualProcessor* vp) => (StateOf(vp)->Save.EFER & EferLma) != 0 && StateOf(vp)->Save.CS.Attrib.Long;
+    public static ulong GetRsp(VirtualProcessor* vp) => StateOf(vp)->Save.RSP;
+
+    public static void GetFetchState(VirtualProcessor* vp, FetchState* state)
+    {
+        VmcbStateSaveArea* save = &StateOf(vp)->Save;
+        state->Rip = save->RIP;
+        state->CodeBase = save->CS.Base;
+        state->Cr3 = save->CR3;
+        state->Set(save->CR0, save->CR4, save->EFER, save->RFLAGS, save->CPL, (uint)save->CS.Attrib.Value >> 9);
+    }
 
     /// <summary>State after RESET and INIT. SDM 3A, "Processor State After Reset".</summary>
     public static void ResetVp(VirtualProcessor* vp)

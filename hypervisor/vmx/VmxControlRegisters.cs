@@ -30,6 +30,9 @@ public readonly unsafe partial struct VmxBackend
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong GetCr0(VirtualProcessor* vp) => Read(vp, CachedField.Cr0) & ~Cr0HostBits | Read(vp, CachedField.Cr0ReadShadow) & Cr0HostBits;
+    // Of copies that are valid.
+    private static ulong GuestCr0(VmxState* state) => state->Fields[CachedField.Cr0] & ~Cr0HostBits | state->Fields[CachedField.Cr0ReadShadow] & Cr0HostBits;
+    private static ulong GuestCr4(VmxState* state) => state->Fields[CachedField.Cr4] & ~Cr4HostBits | state->Cr4ReadShadow;
     public static ulong GetCr3(VirtualProcessor* vp) => Read(vp, CachedField.Cr3);
     public static ulong GetCr4(VirtualProcessor* vp) => Read(vp, CachedField.Cr4) & ~Cr4HostBits | StateOf(vp)->Cr4ReadShadow;
     public static ulong GetEfer(VirtualProcessor* vp) => Read(vp, CachedField.Efer);

@@ -59,7 +59,10 @@ public readonly unsafe partial struct VmxBackend
                 OpenInterruptWindow();
                 break;
             default:
-                HandleRareExit(vp, state);
+                if (((uint)state->ExitReason & VmxExitReason.Compared) == VmxExitReason.EptViolation)
+                    HandleEptViolation(vp);
+                else
+                    HandleRareExit(vp, state);
                 if ((state->Fields[CachedField.Interruptibility] & InterruptibilityState.Shadow) != 0)
                     KeepPendingTrap(vp);
                 break;
@@ -97,22 +100,24 @@ public readonly unsafe partial struct VmxBackend
         WriteBack(vp);
     }
 
+    private static void HandleEptViolation(VirtualProcessor* vp)
+    {
+        EptViolationQualification violation = new(Read(vp, CachedField.ExitQualification));
+        if (violation.NmiUnblockingDueToIret)
+            BlockNmisAgain(vp);
+        MemoryExits<VmxBackend>.Handle(vp, Read(vp, CachedField.GuestPhysicalAddress), violation.Write, violation.InstructionFetch, violation.InGuestPageTable);
+    }
+
     private static void HandleRareExit(VirtualProcessor* vp, VmxState* state)
     {
         uint reason = (uint)state->ExitReason & VmxExitReason.Compared;
-        if (reason is not (VmxExitReason.IoInstruction or VmxExitReason.EptViolation))
+        if (reason != VmxExitReason.IoInstruction)
             vp->Count(CounterOf(reason));
         switch (reason)
         {
             case VmxExitReason.IoInstruction:
                 IoInstructionQualification io = new(Read(vp, CachedField.ExitQualification));
                 PortExits<VmxBackend>.Handle(vp, io.Port, io.Size, io.IsIn, io.IsString, io.HasRepPrefix, (byte)state->Fields[CachedField.InstructionLength]);
-                break;
-            case VmxExitReason.EptViolation:
-                EptViolationQualification violation = new(Read(vp, CachedField.ExitQualification));
-                if (violation.NmiUnblockingDueToIret)
-                    BlockNmisAgain(vp);
-                MemoryExits<VmxBackend>.Handle(vp, Read(vp, CachedField.GuestPhysicalAddress), violation.Write, violation.InstructionFetch, violation.InGuestPageTable);
                 break;
             case VmxExitReason.InterruptWindow:
             case VmxExitReason.TprBelowThreshold:

@@ -1,4 +1,5 @@
 // Guest registers in the VMCS, by their TLFS names. Single values that an entry would refuse are refused here. SDM 3C, "Checks on the Guest State Area".
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Core;
@@ -19,6 +20,30 @@ public readonly unsafe partial struct VmxBackend
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Is64Bit(VirtualProcessor* vp) =>
         (Read(vp, CachedField.Efer) & EferLma) != 0 && new SegmentAccessRights((uint)Read(vp, CachedField.CsAccessRights)).Long;
+    public static ulong GetRsp(VirtualProcessor* vp) => Read(vp, CachedField.Rsp);
+
+    public static void GetFetchState(VirtualProcessor* vp, FetchState* state)
+    {
+        const int codeBase = CachedField.Base + SegmentIndex.Cs;
+        const ulong needed = CachedField.OfInstruction | CachedField.OfMode | CachedField.Persistent | 1UL << CachedField.Cr3 | 1UL << CachedField.Cr4 | 1UL << codeBase;
+        VmxState* from = StateOf(vp);
+        // Which of them have been read depends on the exit: all of the others here, not one by one.
+        ulong missing = needed & ~from->Valid;
+        if ((missing & CachedField.OfMode) == CachedField.OfMode)
+        {
+            MakeCurrent(vp);
+            ReadMode(from);
+            from->Valid |= CachedField.OfMode;
+            missing &= ~CachedField.OfMode;
+        }
+        for (; missing != 0; missing &= missing - 1)
+            ReadMissing(vp, BitOperations.TrailingZeroCount(missing));
+        state->Rip = from->Fields[CachedField.Rip];
+        state->CodeBase = from->Fields[codeBase];
+        state->Cr3 = from->Fields[CachedField.Cr3];
+        state->Set(GuestCr0(from), GuestCr4(from), from->Fields[CachedField.Efer], from->Fields[CachedField.Rflags],
+            new SegmentAccessRights((uint)from->Fields[CachedField.SsAccessRights]).Dpl, (uint)from->Fields[CachedField.CsAccessRights] >> 13);
+    }
 
     /// <summary>State after RESET and INIT. SDM 3A, "Processor State After Reset".</summary>
     public static void ResetVp(VirtualProcessor* vp)

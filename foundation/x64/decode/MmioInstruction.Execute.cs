@@ -104,36 +104,49 @@ public unsafe partial struct MmioInstruction
         switch (Operation)
         {
             case MmioOperation.Move:
-                return MemoryIsDestination ? ToMemory(effect, operand) : ToRegister(effect, memory);
+                effect.Set(MemoryIsDestination, MemoryIsDestination ? operand : memory);
+                break;
             case MmioOperation.StoreString:
-                return ToMemory(effect, operand);
+                effect.Set(true, operand);
+                break;
             case MmioOperation.MoveString:
-                return ToMemory(effect, memory);
+                effect.Set(true, memory);
+                break;
             case MmioOperation.LoadString:
             case MmioOperation.MoveZeroExtend:
-                return ToRegister(effect, memory);
+                effect.Set(false, memory);
+                break;
             case MmioOperation.MoveSignExtend:
-                return ToRegister(effect, SignExtend(memory, Size) & MaskOf(RegisterSize));
+                effect.Set(false, SignExtend(memory, Size) & MaskOf(RegisterSize));
+                break;
             case MmioOperation.Exchange:
-                return ToRegister(ToMemory(effect, operand), memory);
+                effect.Set(true, operand);
+                effect.Set(false, memory);
+                break;
             case MmioOperation.Not:
-                return ToMemory(effect, ~memory & mask);
+                effect.Set(true, ~memory & mask);
+                break;
             case MmioOperation.BitTest:
             case MmioOperation.BitTestSet:
             case MmioOperation.BitTestReset:
             case MmioOperation.BitTestComplement:
-                return EvaluateBit(effect, memory, operand);
+                EvaluateBit(ref effect, memory, operand);
+                break;
             case MmioOperation.ExchangeAdd:
-                ulong sum = Arithmetic.Add(memory, operand, 0, Size, ref effect.Rflags);
-                return ToRegister(ToMemory(effect, sum), memory);
+                effect.Set(true, Arithmetic.Add(memory, operand, 0, Size, ref effect.Rflags));
+                effect.Set(false, memory);
+                break;
             case MmioOperation.CompareExchange:
-                return EvaluateCompareExchange(effect, memory, operand, accumulator & mask);
+                EvaluateCompareExchange(ref effect, memory, operand, accumulator & mask);
+                break;
             default:
-                return EvaluateArithmetic(effect, memory, operand);
+                EvaluateArithmetic(ref effect, memory, operand);
+                break;
         }
+        return effect;
     }
 
-    private readonly MmioEffect EvaluateArithmetic(MmioEffect effect, ulong memory, ulong operand)
+    private readonly void EvaluateArithmetic(ref MmioEffect effect, ulong memory, ulong operand)
     {
         ulong first = MemoryIsDestination ? memory : operand;
         ulong second = MemoryIsDestination ? operand : memory;
@@ -156,51 +169,34 @@ public unsafe partial struct MmioInstruction
         {
             flags = (flags & ~Arithmetic.CarryFlag) | carry; // these two leave CF alone
         }
-        if (Operation is MmioOperation.Compare or MmioOperation.Test)
+        if (Operation is not (MmioOperation.Compare or MmioOperation.Test))
         {
-            return effect;
+            effect.Set(MemoryIsDestination, result);
         }
-        return MemoryIsDestination ? ToMemory(effect, result) : ToRegister(effect, result);
     }
 
-    private readonly MmioEffect EvaluateBit(MmioEffect effect, ulong memory, ulong operand)
+    private readonly void EvaluateBit(ref MmioEffect effect, ulong memory, ulong operand)
     {
         ulong bit = 1UL << (int)(operand & (ulong)(8 * Size - 1));
         effect.Rflags = (effect.Rflags & ~Arithmetic.CarryFlag) | ((memory & bit) != 0 ? Arithmetic.CarryFlag : 0);
-        return Operation switch
+        if (Operation != MmioOperation.BitTest)
         {
-            MmioOperation.BitTestSet => ToMemory(effect, memory | bit),
-            MmioOperation.BitTestReset => ToMemory(effect, memory & ~bit),
-            MmioOperation.BitTestComplement => ToMemory(effect, memory ^ bit),
-            _ => effect,
-        };
+            effect.Set(true, Operation switch
+            {
+                MmioOperation.BitTestSet => memory | bit,
+                MmioOperation.BitTestReset => memory & ~bit,
+                _ => memory ^ bit,
+            });
+        }
     }
 
     // Memory is written either way, as the processor does it: with the old value when the comparison fails.
-    private readonly MmioEffect EvaluateCompareExchange(MmioEffect effect, ulong memory, ulong operand, ulong accumulator)
+    private readonly void EvaluateCompareExchange(ref MmioEffect effect, ulong memory, ulong operand, ulong accumulator)
     {
         Arithmetic.Subtract(accumulator, memory, 0, Size, ref effect.Rflags);
-        if (accumulator == memory)
-        {
-            return ToMemory(effect, operand);
-        }
-        effect.WritesAccumulator = true;
+        effect.Set(true, accumulator == memory ? operand : memory);
+        effect.WritesAccumulator = accumulator != memory;
         effect.Accumulator = memory;
-        return ToMemory(effect, memory);
-    }
-
-    private static MmioEffect ToMemory(MmioEffect effect, ulong value)
-    {
-        effect.WritesMemory = true;
-        effect.Memory = value;
-        return effect;
-    }
-
-    private static MmioEffect ToRegister(MmioEffect effect, ulong value)
-    {
-        effect.WritesRegister = true;
-        effect.Register = value;
-        return effect;
     }
 
     private readonly ulong AddressMask => MaskOf(AddressSize);

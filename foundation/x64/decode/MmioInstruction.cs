@@ -67,6 +67,9 @@ public unsafe partial struct MmioInstruction
     public readonly bool WritesMemory =>
         MemoryIsDestination && Operation is not (MmioOperation.Compare or MmioOperation.Test or MmioOperation.BitTest);
 
+    /// <summary>A move of four bytes, which changes neither flags nor anything but its destination.</summary>
+    public readonly bool IsMove32 => Operation == MmioOperation.Move && Size == 4;
+
     private readonly bool IsBitTest => Operation is >= MmioOperation.BitTest and <= MmioOperation.BitTestComplement;
 
     /// <summary>False for register forms, truncated bytes and everything that is not in <see cref="MmioOperation"/>.</summary>

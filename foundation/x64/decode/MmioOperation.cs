@@ -52,4 +52,19 @@ public struct MmioEffect
     public ulong Register;
     public ulong Accumulator;
     public ulong Rflags;
+
+    /// <summary>The destination, memory or the register, gets a value.</summary>
+    internal void Set(bool inMemory, ulong value)
+    {
+        if (inMemory)
+        {
+            WritesMemory = true;
+            Memory = value;
+        }
+        else
+        {
+            WritesRegister = true;
+            Register = value;
+        }
+    }
 }

@@ -62,6 +62,10 @@ public readonly struct VirtualInterruptControl(ulong value)
     public VirtualInterruptControl WithAvicEnable(bool on) => new(BitField.WithBit(Value, 31, on));
     public VirtualInterruptControl WithV_INTR_VECTOR(byte vector) => new(BitField.Insert(Value, 39, 32, vector));
 
+    /// <summary>V_IRQ, V_INTR_PRIO and V_INTR_VECTOR for a vector; the priority is its class.</summary>
+    public VirtualInterruptControl WithRequest(byte vector, bool on) =>
+        new(Value & ~0xFF_000F_0100UL | (ulong)vector << 32 | (ulong)(vector >> 4) << 16 | (on ? 1UL << 8 : 0));
+
     /// <summary>The request by which a hypervisor learns that the guest can take interrupts again: V_IRQ at the highest priority, V_TPR ignored.</summary>
     public VirtualInterruptControl WithInterruptWindow() => WithV_IRQ(true).WithV_IGN_TPR(true).WithV_INTR_PRIO(0xF);
 }

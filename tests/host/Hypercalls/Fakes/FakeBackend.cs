@@ -109,6 +109,16 @@ public readonly unsafe struct FakeBackend : IBackend
     public static ulong GetEfer(VirtualProcessor* vp) => State(vp)->Efer;
     public static byte GetCpl(VirtualProcessor* vp) => State(vp)->Cpl;
     public static bool Is64Bit(VirtualProcessor* vp) => State(vp)->Is64Bit;
+    public static ulong GetRsp(VirtualProcessor* vp) => vp->Gpr[Gpr.Rsp];
+
+    public static void GetFetchState(VirtualProcessor* vp, FetchState* state)
+    {
+        FakeState* from = State(vp);
+        state->Rip = from->Rip;
+        state->CodeBase = from->Cs.Base;
+        state->Cr3 = from->Cr3;
+        state->Set(from->Cr0, from->Cr4, from->Efer, from->Rflags, from->Cpl, (from->Is64Bit ? 1u : 0) | (from->Cs.Attributes.Default ? 2u : 0));
+    }
 
     public static void GetCodeSegment(VirtualProcessor* vp, HvX64SegmentRegister* value) => *value = State(vp)->Cs;
 
