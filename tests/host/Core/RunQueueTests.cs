@@ -37,6 +37,32 @@ public unsafe class RunQueueTests
     }
 
     [Fact]
+    public void Who_has_precedence_goes_first_and_costs_the_others_nothing()
+    {
+        using Entities all = new(100, 100, 100, 100);
+        RunQueue queue = new() { Slice = 1000, Period = 10000, WakeCredit = 1000 };
+        all[2]->Reserve = all[3]->Reserve = SchedulerEntity.Precedence;
+        all[1]->VirtualTime = 10;
+        Assert.True(queue.TryEnqueue(all[0], 0) && queue.TryWake(all[2], 5) && queue.TryEnqueue(all[1], 5) && queue.TryWake(all[3], 5));
+        Assert.True(queue.Count == 4 && !queue.IsEmpty);
+        // Whoever else runs goes at once, and is not asked later.
+        Assert.True(queue.ShouldPreempt(all[1], 6) && queue.IsTurnOver(all[1], 6) && queue.Yield(all[1], 6));
+        Assert.Equal(2, all.IndexOf(queue.Take(7)));
+        Assert.Equal(2UL, all[2]->WaitTime);
+        Assert.Equal(ulong.MaxValue, queue.NextDecision(all[2], 7));
+        ulong minimum = queue.MinimumVirtualTime;
+        queue.Charge(all[2], 100, 93);
+        Assert.True(all[2]->RunTime == 93 && all[2]->VirtualTime == 0 && queue.MinimumVirtualTime == minimum);
+        Assert.Equal(3, all.IndexOf(queue.Take(100)));
+        Assert.Equal(0, all.IndexOf(queue.Take(100)));
+        // One that waits can be taken away again.
+        queue.TryWake(all[2], 100);
+        queue.Remove(all[2], 101);
+        Assert.Equal(1, all.IndexOf(queue.Take(101)));
+        Assert.True(queue.IsEmpty && queue.Count == 0 && queue.Take(102) == null);
+    }
+
+    [Fact]
     public void Equals_take_turns()
     {
         using Entities all = new(100, 100);
