@@ -42,15 +42,16 @@ public static unsafe class ShortExits<TBackend> where TBackend : struct, IBacken
         return true;
     }
 
-    /// <summary>IN and OUT of one byte at a port without a device.</summary>
+    /// <summary>Whether IN and OUT are plain: of one byte, at a port without a device.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool TryPort(VirtualProcessor* vp, ushort port, byte size, bool isIn)
+    public static bool IsWithoutDevice(VirtualProcessor* vp, ushort port, byte size) => size == 1 && !PortExits<TBackend>.IsIntercepted(vp->Partition, port);
+
+    /// <summary>IN and OUT at a port that <see cref="IsWithoutDevice"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Port(VirtualProcessor* vp, bool isIn)
     {
-        if (size != 1 || PortExits<TBackend>.IsIntercepted(vp->Partition, port))
-            return false;
         vp->Count(HvStatsVpCounters.VpIoInstructionsCount);
         if (isIn)
             PortExits<TBackend>.ReadNothing(vp, 1);
-        return true;
     }
 }

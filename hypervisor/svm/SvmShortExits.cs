@@ -24,6 +24,10 @@ public readonly unsafe partial struct SvmBackend
         ulong code = vmcb->Control.EXITCODE, kind = code - VMEXIT_CPUID;
         if (kind > VMEXIT_VMMCALL - VMEXIT_CPUID || (ShortCodes >> (int)kind & 1) == 0)
             return false;
+        // Ports with a device are the more frequent ones: they learn soon that they are not meant.
+        IoInterceptInfo io = new(vmcb->Control.EXITINFO1);
+        if (code == VMEXIT_IOIO && (io.IsString || !ShortExits<SvmBackend>.IsWithoutDevice(vp, io.Port, io.OperandSize)))
+            return false;
         // An event that was cut off, a step, a shadow or a trap that ends with the instruction: not plain.
         if (vmcb->Control.EXITINTINFO.Valid || vp->Stepping != SteppingReason.None
             || (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW | vmcb->Save.RFLAGS & RflagsTf) != 0)
@@ -48,8 +52,8 @@ public readonly unsafe partial struct SvmBackend
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool ShortPort(VirtualProcessor* vp, Vmcb* vmcb)
     {
-        IoInterceptInfo io = new(vmcb->Control.EXITINFO1);
-        return !io.IsString && ShortExits<SvmBackend>.TryPort(vp, io.Port, io.OperandSize, io.IsIn) && Continue(vp, vmcb, vmcb->Control.EXITINFO2);
+        ShortExits<SvmBackend>.Port(vp, new IoInterceptInfo(vmcb->Control.EXITINFO1).IsIn);
+        return Continue(vp, vmcb, vmcb->Control.EXITINFO2);
     }
 
     /// <summary>The next instruction's address; its length is fixed where the processor does not say it (docs/decisions/0002).</summary>

@@ -56,7 +56,10 @@ public readonly unsafe partial struct VmxBackend
     private static bool ShortPort(VirtualProcessor* vp, VmxState* state)
     {
         IoInstructionQualification io = new(Read(vp, CachedField.ExitQualification));
-        return !io.IsString && CanContinue(state) && ShortExits<VmxBackend>.TryPort(vp, io.Port, io.Size, io.IsIn) && Continue(state);
+        if (io.IsString || !ShortExits<VmxBackend>.IsWithoutDevice(vp, io.Port, io.Size) || !CanContinue(state))
+            return false;
+        ShortExits<VmxBackend>.Port(vp, io.IsIn);
+        return Continue(state);
     }
 
     /// <summary>Whether RIP goes on within its 4 GiB: only 64-bit code has upper halves, and only there does a lower one change into an upper.</summary>
