@@ -7,26 +7,7 @@ extern vmx_short_exit, vmx_handle_exit, vmx_handle_failure, vmx_instruction_fail
 global vmx_run, vmx_interrupt_window, vmx_idle, vmx_take_nmi, vmx_set_extended_components
 global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_mode, vmx_invept, vmx_invvpid
 
-; VirtualProcessor (hypervisor/core/VirtualProcessor.cs, world switch part)
-%define VP_RAX 0
-%define VP_RCX 8
-%define VP_RDX 16
-%define VP_RBX 24
-%define VP_RBP 40
-%define VP_RSI 48
-%define VP_RDI 56
-%define VP_R8 64
-%define VP_R9 72
-%define VP_R10 80
-%define VP_R11 88
-%define VP_R12 96
-%define VP_R13 104
-%define VP_R14 112
-%define VP_R15 120
-%define VP_XMM 128
-%define VP_STATE 232
-%define VP_EXTENDED 240
-%define VP_XCR0 248
+%include "hypervisor/core/world-switch.inc"
 
 ; VmxState (hypervisor/vmx/pure/VmxState.cs)
 %define STATE_RIP 0
@@ -58,33 +39,6 @@ global vmx_on, vmx_clear, vmx_load, vmx_read, vmx_write, vmx_read_mode, vmx_inve
 
 %define CURRENT rsp + 32
 
-%macro load_registers 0             ; flags stay as they are
-    mov rcx, [rax + VP_RCX]
-    mov rdx, [rax + VP_RDX]
-    mov rbx, [rax + VP_RBX]
-    mov rbp, [rax + VP_RBP]
-    mov rsi, [rax + VP_RSI]
-    mov rdi, [rax + VP_RDI]
-    mov r8, [rax + VP_R8]
-    mov r9, [rax + VP_R9]
-    mov r10, [rax + VP_R10]
-    mov r11, [rax + VP_R11]
-    mov r12, [rax + VP_R12]
-    mov r13, [rax + VP_R13]
-    mov r14, [rax + VP_R14]
-    mov r15, [rax + VP_R15]
-    mov rax, [rax + VP_RAX]
-%endmacro
-
-%macro load_xmm 1
-    movups xmm0, [%1 + VP_XMM]
-    movups xmm1, [%1 + VP_XMM + 16]
-    movups xmm2, [%1 + VP_XMM + 32]
-    movups xmm3, [%1 + VP_XMM + 48]
-    movups xmm4, [%1 + VP_XMM + 64]
-    movups xmm5, [%1 + VP_XMM + 80]
-%endmacro
-
 section .text
 
 ; rcx = first VirtualProcessor, its VMCS the current one; or 0. Interrupts are closed by IF and stay so outside the window.
@@ -105,7 +59,8 @@ vmx_run:
     mov rcx, [rax + VP_STATE]
     cmp qword [rcx + STATE_LAUNCHED], 0
     je .launch
-    load_registers
+    load_general
+    mov rax, [rax + VP_RAX]
     vmresume
     jmp .failed
 
@@ -117,12 +72,14 @@ vmx_run:
     mov edx, HOST_RIP
     lea rcx, [.exit]
     vmwrite rdx, rcx
-    load_registers
+    load_general
+    mov rax, [rax + VP_RAX]
     vmlaunch
 
-; VMfail: the guest has not run, and its registers are in its VirtualProcessor still.
+; VMfail: the guest has not run, and its general registers are in its VirtualProcessor still.
 .failed:
     mov rcx, [CURRENT]
+    save_xmm rcx
     call vmx_handle_failure
     jmp .next
 
@@ -130,20 +87,7 @@ vmx_run:
     push rax
     mov rax, [CURRENT + 8]
     pop qword [rax + VP_RAX]
-    mov [rax + VP_RCX], rcx
-    mov [rax + VP_RDX], rdx
-    mov [rax + VP_RBX], rbx
-    mov [rax + VP_RBP], rbp
-    mov [rax + VP_RSI], rsi
-    mov [rax + VP_RDI], rdi
-    mov [rax + VP_R8], r8
-    mov [rax + VP_R9], r9
-    mov [rax + VP_R10], r10
-    mov [rax + VP_R11], r11
-    mov [rax + VP_R12], r12
-    mov [rax + VP_R13], r13
-    mov [rax + VP_R14], r14
-    mov [rax + VP_R15], r15
+    save_general
     mov rdx, [rax + VP_STATE]
     mov r8d, EXIT_REASON
     vmread [rdx + STATE_REASON], r8
@@ -165,39 +109,19 @@ vmx_run:
     mov rax, [CURRENT]
     jnz .enter
 .long:
-    movups [rax + VP_XMM], xmm0
-    movups [rax + VP_XMM + 16], xmm1
-    movups [rax + VP_XMM + 32], xmm2
-    movups [rax + VP_XMM + 48], xmm3
-    movups [rax + VP_XMM + 64], xmm4
-    movups [rax + VP_XMM + 80], xmm5
+    save_xmm rax
     mov rcx, rax
     call vmx_handle_exit
     jmp .next
 
-; Another virtual processor: vector registers by XSAVE, under an XCR0 with every component: a guest that has SSE off in its own, or has
-; never set it, may use XMM registers all the same. Its VMCS and the rest are exchanged by C# (VmxBackend.Leave and Enter).
+; Another virtual processor: vector registers by XSAVE. Its VMCS and the rest are exchanged by C# (VmxBackend.Leave and Enter).
 .switch:
     mov r12, rax
     mov r13, [CURRENT]
     test r13, r13
     jz .load
     load_xmm r13
-    mov rbx, [r13 + VP_EXTENDED]
-    mov rax, [extended_components]
-    test rax, rax                   ; 0: a processor without XSAVE
-    jz .fxsave
-    mov rdx, rax
-    shr rdx, 32
-    xor ecx, ecx
-    xsetbv
-    mov eax, -1
-    mov edx, eax
-    xsave64 [rbx]
-    jmp .saved
-.fxsave:
-    fxsave64 [rbx]
-.saved:
+    save_extended r13, 0
     test r12, r12
     jnz .load
 .park:
@@ -205,25 +129,7 @@ vmx_run:
     call vmx_park
     mov r12, rax
 .load:
-    mov rbx, [r12 + VP_EXTENDED]
-    mov rax, [extended_components]
-    test rax, rax
-    jz .fxrstor
-    mov rdx, rax
-    shr rdx, 32
-    xor ecx, ecx
-    xsetbv
-    mov eax, -1
-    mov edx, eax
-    xrstor64 [rbx]
-    mov rax, [r12 + VP_XCR0]
-    mov rdx, rax
-    shr rdx, 32
-    xsetbv
-    jmp .loaded
-.fxrstor:
-    fxrstor64 [rbx]
-.loaded:
+    load_extended r12
     mov [CURRENT], r12
     mov rax, r12
     jmp .enter
@@ -317,6 +223,3 @@ vmx_invvpid:
     jbe vmx_failed
     add rsp, 16
     ret
-
-section .bss align=8
-extended_components: resq 1
