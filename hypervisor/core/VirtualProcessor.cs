@@ -47,7 +47,7 @@ public static class Gpr
 [StructLayout(LayoutKind.Sequential)]
 public unsafe struct VirtualProcessor
 {
-    // ---- The world switch's part: svm.asm and vmx.asm know these offsets (VirtualProcessorLayout checks them) ----
+    // ---- The world switch's part: world-switch.inc knows these offsets (StructureTests checks them) ----
 
     /// <summary>General registers in instruction encoding order. RSP's place is unused where the backend's own state holds it.</summary>
     public fixed ulong Gpr[16];
