@@ -1,4 +1,5 @@
 // What a child does that its parent must answer: a message to the parent's SINT 0, and the virtual processor waits. TLFS, "Intercepts".
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Diagnostics;
 using Lamina.Hypervisor.Synic;
@@ -8,21 +9,29 @@ namespace Lamina.Hypervisor.Core;
 
 public static unsafe class Intercepts<TBackend> where TBackend : struct, IBackend
 {
+    private const uint Sint = SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX;
     private const ulong Cr0Pe = 1, Cr0Am = 1 << 18, EferLma = 1 << 10;
 
     /// <summary>The parent's virtual processor that intercept messages go to.</summary>
     private static VirtualProcessor* Parent => Partitions.Root->GetVp(0);
 
-    /// <summary>Starts a message of a payload: zeroed, with its common header filled.</summary>
-    private static T* Begin<T>(VirtualProcessor* vp, uint messageType, byte accessType, byte instructionLength) where T : unmanaged =>
-        (T*)Begin(vp, messageType, sizeof(T), accessType, instructionLength);
+    /// <summary>
+    /// Starts a message: where the parent will read it, or, while the parent has another, in the virtual processor's own. Its common header is filled, the rest
+    /// zeroed. Under the lock of the parent's SynIC until <see cref="Send"/>.
+    /// </summary>
+    private static T* Begin<T>(VirtualProcessor* vp, byte accessType, byte instructionLength) where T : unmanaged => (T*)Begin(vp, sizeof(T), accessType, instructionLength);
 
-    private static ulong* Begin(VirtualProcessor* vp, uint messageType, int payloadSize, byte accessType, byte instructionLength)
+    private static ulong* Begin(VirtualProcessor* vp, int payloadSize, byte accessType, byte instructionLength)
     {
-        HvMessage* message = &vp->InterceptMessage;
+        if (vp->Intercept.IsQueued)
+            Withdraw(vp);
+        VirtualProcessor* parent = Parent;
+        parent->SynicLock.Acquire(LockRank.Synic);
+        HvMessage* message = parent->Synic.TryClaim((int)Sint);
+        if (message == null)
+            message = &vp->InterceptMessage;
         // The common header is filled whole.
         for (int i = sizeof(HvX64InterceptMessageHeader) / 8; i < payloadSize + 7 >> 3; i++) message->Payload[i] = 0;
-        message->Header.MessageType = messageType;
         message->Header.PayloadSize = (byte)payloadSize;
         message->Header.SenderOrPort = vp->Partition->Id;
         HvX64InterceptMessageHeader* header = (HvX64InterceptMessageHeader*)message->Payload;
@@ -47,15 +56,26 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
     }
 
     /// <summary>Suspends the virtual processor and sends its message. The root has no parent: what would be intercepted there stops the machine.</summary>
-    private static void Send(VirtualProcessor* vp, uint counter = HvStatsVpCounters.VpOtherMessages)
+    /// <param name="payload">What <see cref="Begin"/> gave.</param>
+    private static void Send(VirtualProcessor* vp, void* payload, uint messageType, uint counter = HvStatsVpCounters.VpOtherMessages)
     {
+        HvMessage* message = (HvMessage*)((byte*)payload - sizeof(HvMessageHeader));
         if (vp->Partition->IsRoot)
-            StopRoot(vp);
+            StopRoot(vp, message, messageType);
         vp->Count(counter);
-        if (vp->Intercept.IsQueued)
-            Withdraw(vp);
+        // First: a parent elsewhere may answer at once.
         Scheduler<TBackend>.Suspend(vp, SuspendReason.Intercept);
-        Messages<TBackend>.Enqueue(Parent, SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->Intercept);
+        VirtualProcessor* parent = Parent;
+        byte vector;
+        if (message != &vp->InterceptMessage)
+            vector = parent->Synic.Publish((int)Sint, message, messageType);
+        else
+        {
+            message->Header.MessageType = messageType;
+            vector = parent->Synic.Enqueue((int)Sint, &vp->Intercept);
+        }
+        parent->SynicLock.Release(LockRank.Synic);
+        Messages<TBackend>.AssertSint(parent, vector);
     }
 
     /// <summary>Takes back a message that still waits for the parent's slot.</summary>
@@ -81,22 +101,23 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         parent->SynicLock.Release(LockRank.Synic);
     }
 
-    private static void StopRoot(VirtualProcessor* vp)
+    private static void StopRoot(VirtualProcessor* vp, HvMessage* message, uint messageType)
     {
         byte* buffer = stackalloc byte[200];
         TextWriter line = new(buffer, 200);
-        line.Text("the root partition cannot go on: message type "u8).Hex(vp->InterceptMessage.Header.MessageType).Text(" rip "u8).Hex(TBackend.GetRip(vp))
+        line.Text("the root partition cannot go on: message type "u8).Hex(messageType).Text(" rip "u8).Hex(TBackend.GetRip(vp))
             .Text(" cr2 "u8);
         HvRegisterValue cr2;
         TBackend.GetRegister(vp, HvRegisterName.HvX64RegisterCr2, &cr2);
-        line.Hex(cr2.Reg64).Text(" detail "u8).Hex(vp->InterceptMessage.Payload[6]).Text(" "u8).Hex(vp->InterceptMessage.Payload[7]);
+        line.Hex(cr2.Reg64).Text(" detail "u8).Hex(message->Payload[6]).Text(" "u8).Hex(message->Payload[7]);
         Panic.Stop(line.Written);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void IoPort(VirtualProcessor* vp, ushort port, byte size, bool isIn, bool isString, bool hasRep, byte length)
     {
         // A single access has nothing to say behind RAX: that part is neither filled nor copied.
-        HvX64IoPortInterceptMessage* message = (HvX64IoPortInterceptMessage*)Begin(vp, HvMessageType.HvMessageTypeX64IoPortIntercept,
+        HvX64IoPortInterceptMessage* message = (HvX64IoPortInterceptMessage*)Begin(vp,
             isString ? sizeof(HvX64IoPortInterceptMessage) : sizeof(HvX64InterceptMessageHeader) + 16,
             isIn ? HvInterceptAccessType.HvInterceptAccessRead : HvInterceptAccessType.HvInterceptAccessWrite, length);
         message->PortNumber = port;
@@ -111,35 +132,33 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
             message->Rsi = vp->Gpr[Gpr.Rsi];
             message->Rdi = vp->Gpr[Gpr.Rdi];
         }
-        Send(vp, HvStatsVpCounters.VpIoInterceptMessages);
+        Send(vp, message, HvMessageType.HvMessageTypeX64IoPortIntercept, HvStatsVpCounters.VpIoInterceptMessages);
     }
 
     public static void Memory(VirtualProcessor* vp, ulong gpa, byte accessType, bool unmapped, byte* bytes, int byteCount, byte length)
     {
-        HvX64MemoryInterceptMessage* message = Begin<HvX64MemoryInterceptMessage>(vp,
-            unmapped ? HvMessageType.HvMessageTypeUnmappedGpa : HvMessageType.HvMessageTypeGpaIntercept, accessType, length);
+        HvX64MemoryInterceptMessage* message = Begin<HvX64MemoryInterceptMessage>(vp, accessType, length);
         message->CacheType = HvCacheType.HvCacheTypeWriteBack;
         message->GuestPhysicalAddress = new GuestPhysicalAddress(gpa);
         message->TprPriority = TBackend.GetTaskPriority(vp);
         message->InstructionByteCount = (byte)byteCount;
         for (int i = 0; i < byteCount; i++) message->InstructionBytes[i] = bytes[i];
-        Send(vp, HvStatsVpCounters.VpMemoryInterceptMessages);
+        Send(vp, message, unmapped ? HvMessageType.HvMessageTypeUnmappedGpa : HvMessageType.HvMessageTypeGpaIntercept, HvStatsVpCounters.VpMemoryInterceptMessages);
     }
 
     public static void Msr(VirtualProcessor* vp, uint msr, byte accessType)
     {
-        HvX64MsrInterceptMessage* message = Begin<HvX64MsrInterceptMessage>(vp, HvMessageType.HvMessageTypeMsrIntercept, accessType, TBackend.GetInstructionLength(vp));
+        HvX64MsrInterceptMessage* message = Begin<HvX64MsrInterceptMessage>(vp, accessType, TBackend.GetInstructionLength(vp));
         message->MsrNumber = msr;
         message->Rax = vp->Gpr[Gpr.Rax];
         message->Rdx = vp->Gpr[Gpr.Rdx];
-        Send(vp);
+        Send(vp, message, HvMessageType.HvMessageTypeMsrIntercept);
     }
 
     /// <param name="result">What the core would have answered: EAX, EBX, ECX, EDX.</param>
     public static void Cpuid(VirtualProcessor* vp, uint* result)
     {
-        HvX64CpuidInterceptMessage* message = Begin<HvX64CpuidInterceptMessage>(vp, HvMessageType.HvMessageTypeX64CpuidIntercept,
-            HvInterceptAccessType.HvInterceptAccessExecute, TBackend.GetInstructionLength(vp));
+        HvX64CpuidInterceptMessage* message = Begin<HvX64CpuidInterceptMessage>(vp, HvInterceptAccessType.HvInterceptAccessExecute, TBackend.GetInstructionLength(vp));
         message->Rax = vp->Gpr[Gpr.Rax];
         message->Rcx = vp->Gpr[Gpr.Rcx];
         message->Rdx = vp->Gpr[Gpr.Rdx];
@@ -148,7 +167,7 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         message->DefaultResultRbx = result[1];
         message->DefaultResultRcx = result[2];
         message->DefaultResultRdx = result[3];
-        Send(vp);
+        Send(vp, message, HvMessageType.HvMessageTypeX64CpuidIntercept);
     }
 
     public static void Exception(VirtualProcessor* vp, byte vector, uint errorCode, ulong parameter)
@@ -159,8 +178,7 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
             Panic.Stop("machine check"u8);
             return;
         }
-        HvX64ExceptionInterceptMessage* message = Begin<HvX64ExceptionInterceptMessage>(vp, HvMessageType.HvMessageTypeExceptionIntercept,
-            HvInterceptAccessType.HvInterceptAccessExecute, 0);
+        HvX64ExceptionInterceptMessage* message = Begin<HvX64ExceptionInterceptMessage>(vp, HvInterceptAccessType.HvInterceptAccessExecute, 0);
         message->ExceptionVector = vector;
         message->ErrorCode = errorCode;
         message->ExceptionParameter = parameter;
@@ -171,7 +189,7 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         message->Rsp = rsp.Reg64;
         CopySegment(vp, HvRegisterName.HvX64RegisterDs, &message->DsSegment);
         CopySegment(vp, HvRegisterName.HvX64RegisterSs, &message->SsSegment);
-        Send(vp);
+        Send(vp, message, HvMessageType.HvMessageTypeExceptionIntercept);
     }
 
     // The message lists RAX RCX RDX RBX RSP RBP RSI RDI R8 … R15: the order of instructions.
@@ -180,15 +198,13 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
     /// <summary>Triple fault.</summary>
     public static void UnrecoverableException(VirtualProcessor* vp)
     {
-        Begin<HvX64UnrecoverableExceptionMessage>(vp, HvMessageType.HvMessageTypeUnrecoverableException, HvInterceptAccessType.HvInterceptAccessExecute, 0);
-        Send(vp);
+        Send(vp, Begin<HvX64UnrecoverableExceptionMessage>(vp, HvInterceptAccessType.HvInterceptAccessExecute, 0), HvMessageType.HvMessageTypeUnrecoverableException);
     }
 
     /// <summary>The processor refused the state that its parent or the guest itself made: the virtual machine ends, not the machine.</summary>
     public static void InvalidState(VirtualProcessor* vp)
     {
-        Begin<HvX64UnrecoverableExceptionMessage>(vp, HvMessageType.HvMessageTypeInvalidVpRegisterValue, HvInterceptAccessType.HvInterceptAccessExecute, 0);
-        Send(vp);
+        Send(vp, Begin<HvX64UnrecoverableExceptionMessage>(vp, HvInterceptAccessType.HvInterceptAccessExecute, 0), HvMessageType.HvMessageTypeInvalidVpRegisterValue);
     }
 
     /// <summary>A level-triggered vector was ended: the parent's I/O APIC may have its line asserted still. The virtual processor runs on.</summary>

@@ -15,8 +15,12 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
     /// <summary>Reps done at one go. Then the call is left to be continued, so that interrupts and other guests are not kept waiting.</summary>
     private const uint RepsPerEntry = 64;
 
+    /// <summary>Whether an input value asks for a code beyond all that the table has.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsBeyondAll(ulong control) => (ushort)control > HypercallTable.HighestCode;
+
     /// <summary>
-    /// A call whose code no table entry has, on the short way (<see cref="ShortExits{TBackend}"/>): HV_STATUS_INVALID_HYPERCALL_CODE, and nothing else is looked
+    /// A call that <see cref="IsBeyondAll"/>, on the short way (<see cref="ShortExits{TBackend}"/>): HV_STATUS_INVALID_HYPERCALL_CODE, and nothing else is looked
     /// at. False: nothing was done, <see cref="Handle"/> carries it out.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -25,7 +29,7 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
         if (!MayCall(vp))
             return false;
         bool is64Bit = TBackend.Is64Bit(vp);
-        if ((ushort)(is64Bit ? vp->Gpr[Gpr.Rcx] : vp->Gpr[Gpr.Rax]) <= HypercallTable.HighestCode)
+        if (!IsBeyondAll(is64Bit ? vp->Gpr[Gpr.Rcx] : vp->Gpr[Gpr.Rax]))
             return false;
         vp->Count(HvStatsVpCounters.VpHypercallsCount);
         vp->Gpr[Gpr.Rax] = HvStatus.HV_STATUS_INVALID_HYPERCALL_CODE.Value;

@@ -1,4 +1,5 @@
 // Calls that read and write registers of virtual processors: those of the core here, the processor's own in the backend. TLFS, "Virtual Processor Registers".
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Apic;
 using Lamina.Hypervisor.Core;
@@ -185,6 +186,7 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
         return status;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static HvStatus Suspend(VirtualProcessor* vp, uint reason, ulong value)
     {
         if (value > 1)

@@ -182,6 +182,7 @@ public readonly unsafe partial struct SvmBackend : IBackend
 
     public static void Leave(VirtualProcessor* vp) => DebugAddresses.Leave(vp);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Enter(VirtualProcessor* vp)
     {
         DebugAddresses.Enter(vp);

@@ -9,51 +9,59 @@ namespace Lamina.Hypervisor.Svm;
 
 public readonly unsafe partial struct SvmBackend
 {
-    /// <summary>Exit codes that may be short, by distance from that of CPUID.</summary>
-    private const uint ShortCodes = 1u << (int)(VMEXIT_IOIO - VMEXIT_CPUID) | 1u << (int)(VMEXIT_MSR - VMEXIT_CPUID) | 1u << (int)(VMEXIT_VMMCALL - VMEXIT_CPUID) | 1;
-
     /// <summary>
     /// Called by the world switch (svm.asm) after an exit, with the guest's xmm registers in place; see <see cref="ShortExits{TBackend}"/>. True: the instruction
     /// has been carried out, and the same virtual processor goes on. False: nothing has happened.
     /// </summary>
-    // Each kind is a function of its own that is jumped to: none saves registers for another.
+    // Each kind is a function of its own that is jumped to: none saves registers for another, and this one saves none.
     [RuntimeExport("svm_short_exit")]
     private static bool ShortExit(VirtualProcessor* vp)
     {
         Vmcb* vmcb = StateOf(vp);
-        ulong code = vmcb->Control.EXITCODE, kind = code - VMEXIT_CPUID;
-        if (kind > VMEXIT_VMMCALL - VMEXIT_CPUID || (ShortCodes >> (int)kind & 1) == 0)
-            return false;
-        // Ports with a device are the more frequent ones: they learn soon that they are not meant.
-        IoInterceptInfo io = new(vmcb->Control.EXITINFO1);
-        if (code == VMEXIT_IOIO && (io.IsString || !ShortExits<SvmBackend>.IsWithoutDevice(vp, io.Port, io.OperandSize)))
-            return false;
-        // An event that was cut off, a step, a shadow or a trap that ends with the instruction: not plain.
-        if (vmcb->Control.EXITINTINFO.Valid || vp->Stepping != SteppingReason.None
-            || (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW | vmcb->Save.RFLAGS & RflagsTf) != 0)
-            return false;
-        vp->Gpr[Gpr.Rax] = vmcb->Save.RAX;
-        if (code == VMEXIT_MSR)
-            return vmcb->Control.EXITINFO1 == MsrInterceptInfo.Read && ShortRdmsr(vp, vmcb);
+        ulong code = vmcb->Control.EXITCODE;
         if (code == VMEXIT_CPUID)
             return ShortCpuid(vp, vmcb);
-        return code == VMEXIT_IOIO ? ShortPort(vp, vmcb) : ShortCall(vp, vmcb);
+        if (code == VMEXIT_MSR)
+            return vmcb->Control.EXITINFO1 == MsrInterceptInfo.Read && ShortRdmsr(vp, vmcb);
+        if (code == VMEXIT_VMMCALL)
+            return ShortCall(vp, vmcb);
+        return code == VMEXIT_IOIO && ShortPort(vp, vmcb);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool ShortCpuid(VirtualProcessor* vp, Vmcb* vmcb) => ShortExits<SvmBackend>.TryCpuid(vp) && Continue(vp, vmcb, Behind(vmcb, 2));
+    private static bool ShortCpuid(VirtualProcessor* vp, Vmcb* vmcb) =>
+        IsPlain(vp, vmcb) && ShortExits<SvmBackend>.TryCpuid(vp) && Continue(vp, vmcb, Behind(vmcb, 2));
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool ShortRdmsr(VirtualProcessor* vp, Vmcb* vmcb) => ShortExits<SvmBackend>.TryReadMsr(vp) && Continue(vp, vmcb, Behind(vmcb, 2));
+    private static bool ShortRdmsr(VirtualProcessor* vp, Vmcb* vmcb) =>
+        IsPlain(vp, vmcb) && ShortExits<SvmBackend>.TryReadMsr(vp) && Continue(vp, vmcb, Behind(vmcb, 2));
+
+    // Calls that are known and ports with a device are the more frequent ones: they learn soon that they are not meant.
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static bool ShortCall(VirtualProcessor* vp, Vmcb* vmcb) => HypercallDispatch<SvmBackend>.TryRefuse(vp) && Continue(vp, vmcb, Behind(vmcb, 3));
+    private static bool ShortCall(VirtualProcessor* vp, Vmcb* vmcb) =>
+        HypercallDispatch<SvmBackend>.IsBeyondAll(Is64Bit(vp) ? vp->Gpr[Gpr.Rcx] : vmcb->Save.RAX)
+        && IsPlain(vp, vmcb) && HypercallDispatch<SvmBackend>.TryRefuse(vp) && Continue(vp, vmcb, Behind(vmcb, 3));
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool ShortPort(VirtualProcessor* vp, Vmcb* vmcb)
     {
-        ShortExits<SvmBackend>.Port(vp, new IoInterceptInfo(vmcb->Control.EXITINFO1).IsIn);
+        IoInterceptInfo io = new(vmcb->Control.EXITINFO1);
+        if (io.IsString || !ShortExits<SvmBackend>.IsWithoutDevice(vp, io.Port, io.OperandSize) || !IsPlain(vp, vmcb))
+            return false;
+        ShortExits<SvmBackend>.Port(vp, io.IsIn);
         return Continue(vp, vmcb, vmcb->Control.EXITINFO2);
+    }
+
+    /// <summary>No event that was cut off, no step, no shadow or trap that ends with the instruction. RAX is where the others are then.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsPlain(VirtualProcessor* vp, Vmcb* vmcb)
+    {
+        if (vmcb->Control.EXITINTINFO.Valid || vp->Stepping != SteppingReason.None
+            || (vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW | vmcb->Save.RFLAGS & RflagsTf) != 0)
+            return false;
+        vp->Gpr[Gpr.Rax] = vmcb->Save.RAX;
+        return true;
     }
 
     /// <summary>The next instruction's address; its length is fixed where the processor does not say it (docs/decisions/0002).</summary>

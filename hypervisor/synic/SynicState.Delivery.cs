@@ -51,17 +51,31 @@ public unsafe partial struct SynicState
     /// <returns>Vector to assert; 0: none.</returns>
     public byte Enqueue(int sint, PendingMessage* node)
     {
-        // Nearly always nobody waits and the slot is free.
-        if ((_queuedSints >> sint & 1) == 0
-            && TryFillSlot(sint, &node->Message->Header, node->Message->Payload, false, false, out byte free) == PostResult.Posted)
-        {
-            node->Release();
-            return free;
-        }
         _queues[sint].Append(node);
         _queuedSints |= 1u << sint;
         DeliverHead(sint, out byte vector);
         return vector;
+    }
+
+    /// <summary>A SINT's slot, to be filled in place and given away by <see cref="Publish"/>; null when it is taken, or others wait for it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly HvMessage* TryClaim(int sint)
+    {
+        if (!AcceptsMessages || (_queuedSints >> sint & 1) != 0) return null;
+        // SAFETY: as in TryFillSlot.
+        HvMessage* slot = (HvMessage*)(_messages + sint * SynicLimits.HV_MESSAGE_SIZE);
+        return Volatile.Read(ref slot->Header.MessageType) == HvMessageType.HvMessageTypeNone ? slot : null;
+    }
+
+    /// <summary>Lets the guest see what was put into a claimed slot, all but its type.</summary>
+    /// <returns>Vector to assert; 0: none.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly byte Publish(int sint, HvMessage* slot, uint messageType)
+    {
+        slot->Header.MessageFlags = 0;
+        slot->Header.Reserved = 0;
+        Volatile.Write(ref slot->Header.MessageType, messageType);
+        return GetInterruptVector(sint);
     }
 
     /// <summary>

@@ -67,7 +67,7 @@ public unsafe partial struct SynicState
     {
         get
         {
-            if (!AcceptsMessages) return false;
+            if (_polledSints == 0 || !AcceptsMessages) return false;
             for (uint left = _polledSints; left != 0; left &= left - 1)
             {
                 // SAFETY: guest memory, of which only "zero or not" counts.

@@ -1,5 +1,6 @@
 // Port instructions of a guest: IN, OUT, INS and OUTS, given to the VM's devices. TLFS, "HV_X64_IO_PORT_INTERCEPT_MESSAGE".
 using System;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Root.Hypercalls;
 using Lamina.X64.Decode;
@@ -11,6 +12,7 @@ internal static unsafe class PortIntercept
     /// <summary>Elements that one intercept moves at most: the rest comes back, so that nobody waits long for the executor.</summary>
     private const int ElementsPerIntercept = 4096;
 
+    [SkipLocalsInit]
     public static VmEnd Handle(Vm* vm, HvX64IoPortInterceptMessage* message)
     {
         vm->Machine->Counters.Port++;
