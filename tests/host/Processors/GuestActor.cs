@@ -15,7 +15,7 @@ public sealed class GuestMap
 public sealed unsafe class GuestActor(VirtualProcessor* vp, bool isRoot, GuestMap map, int seed)
 {
     /// <summary>Vectors that are asked for from outside, and the one of its own timer.</summary>
-    public const int FirstVector = 0x30, VectorCount = 16, TimerVector = 0x41, Vectors = 0x50;
+    public const int FirstVector = 0x30, VectorCount = 16, TimerVector = 0x41, Vectors = 256;
 
     public readonly VirtualProcessor* Vp = vp;
     public readonly bool IsRoot = isRoot;

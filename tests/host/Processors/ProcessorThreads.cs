@@ -79,6 +79,9 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
         first->Loaded = null;
         first->InRegisters = null;
         machine.RootVp->Work = EntryWork.Interrupts;
+        // What other tests have requested of the root is not this one's.
+        machine.RootVp->Apic.Init();
+        machine.RootVp->OfferedVector = FakeBackend.State(machine.RootVp)->Offered = 0;
         FakeBackend.State(machine.RootVp)->Rflags |= InterruptFlag;
         if (!machine.RootVp->Apic.TryWriteMmio(0xF0, 0x1FF, 0, out _)) throw new InvalidOperationException("the root's APIC");
         Root = Know(machine.RootVp);
