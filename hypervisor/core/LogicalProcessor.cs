@@ -149,6 +149,11 @@ public static unsafe class LogicalProcessors
         Storage.Table.Entries[processor->Index] = (ulong)processor;
         Volatile.Write(ref Counter.Count, processor->Index + 1);
     }
+
+#if !FREESTANDING
+    /// <summary>Tests go back to a machine whose only processor is known to nobody.</summary>
+    internal static void Clear() => Counter.Count = 0;
+#endif
 }
 
 #if !FREESTANDING

@@ -133,12 +133,8 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         Publish(processor);
     }
 
-    /// <summary>A virtual processor that goes away for good.</summary>
-    public static void Remove(VirtualProcessor* vp)
-    {
-        vp->SuspendReasons |= SuspendReason.Explicit;
-        Forget(LogicalProcessor.Current, vp);
-    }
+    /// <summary>A virtual processor, explicitly suspended, that goes away for good.</summary>
+    public static void Remove(VirtualProcessor* vp) => Forget(LogicalProcessor.Current, vp);
 
     /// <summary>The guest spins: the others first, above all one of its own that waits here. TLFS, "HvCallNotifyLongSpinWait".</summary>
     public static void Yield(VirtualProcessor* vp)

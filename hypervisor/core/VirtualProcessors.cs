@@ -111,6 +111,8 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
     {
         Partition* partition = vp->Partition;
         DeviceInterrupts.UnmapAll(vp);
+        // It stops while its siblings still find it: a flush of theirs that passed it over would not wait for what it executes.
+        CrossCalls<TBackend>.OnProcessorOf(vp, &SuspendHere, null);
         // Nobody finds it any more; whoever has is done with it after this.
         System.Threading.Volatile.Write(ref partition->Vps[vp->Index], 0UL);
         partition->VpCount--;
@@ -124,6 +126,13 @@ public static unsafe class VirtualProcessors<TBackend> where TBackend : struct, 
         vp->SynicLock.Release(LockRank.Synic);
         StatsPages<TBackend>.Withdraw(vp);
         ReturnPages(vp);
+    }
+
+    /// <summary>For <see cref="CrossCalls{TBackend}"/>: explicitly suspended.</summary>
+    public static bool SuspendHere(VirtualProcessor* vp, void* nothing)
+    {
+        Scheduler<TBackend>.Suspend(vp, SuspendReason.Explicit);
+        return true;
     }
 
     /// <summary>False while it is on its way from one processor to another, or somebody's wish for it is.</summary>

@@ -98,14 +98,8 @@ internal static unsafe class PropertyCalls<TBackend> where TBackend : struct, IB
         for (uint i = 0; i < Partition.MaximumVps; i++)
         {
             if (target->GetVp(i) != null)
-                CrossCalls<TBackend>.OnProcessorOf(target->GetVp(i), suspended ? &SuspendHere : &ResumeHere, null);
+                CrossCalls<TBackend>.OnProcessorOf(target->GetVp(i), suspended ? &VirtualProcessors<TBackend>.SuspendHere : &ResumeHere, null);
         }
-    }
-
-    private static bool SuspendHere(VirtualProcessor* vp, void* nothing)
-    {
-        Scheduler<TBackend>.Suspend(vp, SuspendReason.Explicit);
-        return true;
     }
 
     private static bool ResumeHere(VirtualProcessor* vp, void* nothing)

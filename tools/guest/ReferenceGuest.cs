@@ -25,6 +25,8 @@ public sealed class ReferenceGuest(Workspace workspace)
 
     /// <summary>Without modules, for any kernel.</summary>
     private const string PlainInitrd = "initrd.img";
+    /// <summary>The same with stress-ng, which is several times as large as all the rest.</summary>
+    private const string StressInitrd = "initrd-stress.img", StressPackage = "stress-ng", StressProgram = "usr/bin/stress-ng";
 
     /// <summary>True: run without a configuration gives the guest its root disk. The one line to change once the root has disk drivers.</summary>
     public const bool RunsFromRootDisk = true;
@@ -44,7 +46,7 @@ public sealed class ReferenceGuest(Workspace workspace)
 
     /// <summary>All names that <see cref="ObtainAsync"/> knows, in an order in which each comes after what it is made of.</summary>
     public static IEnumerable<string> Materials =>
-        [.. Kernels.Select(k => k.File), UnpackedKernel, PlainInitrd, .. Kernels.Select(k => k.Initrd), RootDisk.Name];
+        [.. Kernels.Select(k => k.File), UnpackedKernel, PlainInitrd, StressInitrd, .. Kernels.Select(k => k.Initrd), RootDisk.Name];
 
     /// <summary>What run without a configuration needs; of a machine without disks, a guest that lives in its initrd.</summary>
     /// <returns>The path of its lamina.json.</returns>
@@ -90,6 +92,8 @@ public sealed class ReferenceGuest(Workspace workspace)
             await UnpackKernelAsync(path);
         else if (name == PlainInitrd)
             await MakeInitrdAsync(path, null);
+        else if (name == StressInitrd)
+            await MakeStressInitrdAsync(path);
         else if (Kernels.FirstOrDefault(k => k.Initrd == name) is { } owner)
             await MakeInitrdAsync(path, owner);
         else if (name == RootDisk.Name)
@@ -158,10 +162,22 @@ public sealed class ReferenceGuest(Workspace workspace)
             .Add(kernel == null ? "" : Version(kernel.File) + ModuleSet.Recipe).Add(typeof(InitialRoot).Module.ModuleVersionId.ToString()).Value();
         if (Fingerprint.IsCurrent(path + ".made-of", key, [path]))
             return;
-        InitialRoot.Write(busybox, scripts, path, modules, check);
+        await InitialRoot.WriteAsync(busybox, scripts, path, modules, check);
         File.WriteAllText(path + ".made-of", key);
         if (modules != null)
             Record(Path.GetFileName(path), $"modules {string.Join(' ', modules.BootLoad)}; built in {string.Join(' ', modules.BuiltIn)}; absent {string.Join(' ', modules.Absent)}");
+    }
+
+    private async Task MakeStressInitrdAsync(string path)
+    {
+        string scripts = InitialRoot.Scripts(workspace.Root), busybox = await BusyboxAsync();
+        PackagedPrograms programs = await PackagedPrograms.ObtainAsync(archive, InCache("stress-ng"), StressPackage);
+        string key = new Fingerprint().Add(Directory.EnumerateFiles(scripts)).Add(Version("busybox") ?? "").Add([programs.InTree(StressProgram)])
+            .Add(typeof(InitialRoot).Module.ModuleVersionId.ToString()).Value();
+        if (Fingerprint.IsCurrent(path + ".made-of", key, [path]))
+            return;
+        await InitialRoot.WriteAsync(busybox, scripts, path, addition: initrd => programs.AddAsync(initrd, StressProgram));
+        File.WriteAllText(path + ".made-of", key);
     }
 
     private async Task MakeRootDiskAsync()

@@ -116,11 +116,11 @@ public class ToolTests
     }
 
     [Fact]
-    public void An_initial_root_is_what_cpio_reads()
+    public async Task An_initial_root_is_what_cpio_reads()
     {
         using var folder = new Scratch();
         File.WriteAllText(folder.File("busybox"), "box");
-        InitialRoot.Write(folder.File("busybox"), InitialRoot.Scripts(Repository.Root), folder.File("initrd.img"));
+        await InitialRoot.WriteAsync(folder.File("busybox"), InitialRoot.Scripts(Repository.Root), folder.File("initrd.img"));
         using var gzip = new GZipStream(File.OpenRead(folder.File("initrd.img")), CompressionMode.Decompress);
         var bytes = new MemoryStream();
         gzip.CopyTo(bytes);

@@ -17,8 +17,21 @@ public unsafe struct FakeState
     public uint ErrorCode, ExceptionIntercepts;
 }
 
+/// <summary>Who is told what is done with the state of virtual processors.</summary>
+public unsafe interface IStateWatch
+{
+    void Entering(VirtualProcessor* vp);
+    void Left(VirtualProcessor* vp);
+    void Departed(VirtualProcessor* vp);
+    void Arrived(VirtualProcessor* vp);
+    void Reset(VirtualProcessor* vp);
+    void Destroyed(VirtualProcessor* vp);
+}
+
 public readonly unsafe struct FakeBackend : IBackend
 {
+    internal static IStateWatch Watch;
+
     private readonly struct Tables(Partition* partition) : IPageTableMemory
     {
         private readonly Partition* _partition = partition;
@@ -39,17 +52,21 @@ public readonly unsafe struct FakeBackend : IBackend
     /// <summary>What the machine does while its processor sleeps.</summary>
     internal static Action WhileIdle;
     public static void Idle() => (WhileIdle ?? throw new InvalidOperationException("idle"))();
-    public static void Leave(VirtualProcessor* vp) { }
-    public static void Enter(VirtualProcessor* vp) { }
-    public static void Depart(VirtualProcessor* vp) { }
-    public static void Arrive(VirtualProcessor* vp) { }
+    public static void Leave(VirtualProcessor* vp) => Watch?.Left(vp);
+    public static void Enter(VirtualProcessor* vp) => Watch?.Entering(vp);
+    public static void Depart(VirtualProcessor* vp) => Watch?.Departed(vp);
+    public static void Arrive(VirtualProcessor* vp) => Watch?.Arrived(vp);
     public static ReadOnlySpan<byte> HypercallInstruction => [0x0F, 0x01, 0xD9];
 
     public static bool TryRefreshApic(VirtualProcessor* vp) => false;
     public static bool TryDelegateInterrupts(VirtualProcessor* vp) => false;
     public static bool PrefersExplicitEoi => false;
     public static uint PagesPerVp => 1;
-    public static void DestroyVp(VirtualProcessor* vp) => vp->Partition->Account.Add(vp->BackendStatePhysical);
+    public static void DestroyVp(VirtualProcessor* vp)
+    {
+        Watch?.Destroyed(vp);
+        vp->Partition->Account.Add(vp->BackendStatePhysical);
+    }
 
     public static HvStatus InitializeVp(VirtualProcessor* vp)
     {
@@ -176,7 +193,12 @@ public readonly unsafe struct FakeBackend : IBackend
 
     public static bool HasPendingInjection(VirtualProcessor* vp) => State(vp)->ExceptionPending;
     public static bool TryInjectNmi(VirtualProcessor* vp) => State(vp)->NmiInjected = true;
-    public static bool OfferInterrupt(VirtualProcessor* vp, byte vector, bool notify) { State(vp)->Offered = vector; return true; }
+    public static bool OfferInterrupt(VirtualProcessor* vp, byte vector, bool notify)
+    {
+        State(vp)->Offered = vector;
+        State(vp)->OfferTaken = false;
+        return vector != 0;
+    }
     public static void InjectInterrupt(VirtualProcessor* vp, byte vector) { }
     public static bool IsOfferTaken(VirtualProcessor* vp) => State(vp)->OfferTaken;
     public static bool IsInterruptible(VirtualProcessor* vp, byte vector) => (State(vp)->Rflags & 1 << 9) != 0;
@@ -186,6 +208,7 @@ public readonly unsafe struct FakeBackend : IBackend
 
     public static void ResetVp(VirtualProcessor* vp)
     {
+        Watch?.Reset(vp);
         for (int i = 0; i < 16; i++) vp->Gpr[i] = 0;
         *State(vp) = new FakeState { Rip = 0xFFF0, Rflags = 2, Pat = 0x0007040600070406 };
     }

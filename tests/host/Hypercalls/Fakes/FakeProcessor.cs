@@ -13,7 +13,7 @@ namespace Lamina.X64
         /// <summary>Not 0: CPUID says anything, by this seed.</summary>
         [ThreadStatic] internal static int RandomCpuid;
 
-        public static ulong RdTsc() => Tsc += 100;
+        public static ulong RdTsc() => System.Threading.Interlocked.Add(ref Tsc, 100);
         public static ulong RdMsr(uint msr) => Msrs.GetValueOrDefault(msr);
         public static void WrMsr(uint msr, ulong value) => Msrs[msr] = value;
         public static ulong XGetBv(uint register) => 0;
@@ -72,6 +72,7 @@ namespace Lamina.Hypervisor.Diagnostics
 {
     public static class Panic
     {
+        public static unsafe void Stop(Core.InterruptFrame* frame) => throw new InvalidOperationException($"PANIC exception {frame->Vector}");
         public static void Stop(ReadOnlySpan<byte> text) => throw new InvalidOperationException("PANIC " + System.Text.Encoding.UTF8.GetString(text));
     }
 
@@ -85,10 +86,13 @@ namespace Lamina.Hypervisor.Core
 {
     public static unsafe class PhysicalApic
     {
+        public const byte TimerVector = 0xF0, KickVector = 0xF1, SpuriousVector = 0xFF;
         [ThreadStatic] private static ulong deadline;
         /// <summary>What the executing processor's timer is set to; MaxValue for none.</summary>
         internal static ulong Deadline { get => deadline == 0 ? ulong.MaxValue : deadline; set => deadline = value; }
         public static void SetTimer(ulong deadline, uint ticks) => Deadline = deadline;
+
+        public static void EndOfInterrupt() { }
 
         /// <summary>What happens when one processor interrupts another.</summary>
         internal static Action<int> OnKick = _ => { };
@@ -106,6 +110,7 @@ namespace Lamina.Hypervisor.Core
 
     public static class AcpiTables
     {
+        public static bool IsMachineBochs => false;
         public static bool TryGetIoApic(int index, out byte id, out ulong address, out uint firstGsi)
         {
             id = 2;
