@@ -253,7 +253,9 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         payload->VpIndex = new VpIndex(vp->Index);
         payload->InterruptVector = vector;
         vp->Count(HvStatsVpCounters.VpOtherMessages);
-        return parent->Synic.Enqueue((int)SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX, &vp->EoiNotice) != 0;
+        parent->Synic.Enqueue((int)Sint, &vp->EoiNotice);
+        // A parent that polls has no vector to tell by. Behind another's message it is found when that is taken.
+        return !vp->EoiNotice.IsQueued;
     }
 
     /// <summary>The parent made room: notices that had to wait go out now. Under the lock of its SynIC. True: the slot was filled.</summary>

@@ -74,7 +74,7 @@ public static unsafe class VmWorker
     public static void OnMessage(HvMessage* message)
     {
         Vm* vm = Find(new PartitionId(message->Header.SenderOrPort));
-        if (vm == null || vm != _replies && !vm->IsActive) return;
+        if (vm == null || !vm->IsActive) return;
         if (*(uint*)message->Payload >= vm->Machine->ProcessorCount) return;
         VmEnd end = Intercepts.Handle(vm, message);
         _replies = vm;

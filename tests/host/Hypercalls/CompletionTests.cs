@@ -148,6 +148,25 @@ public sealed unsafe class CompletionTests(TestMachine machine)
         machine.Destroy(child);
     }
 
+    // A level-triggered interrupt that is still asserted comes again only once the parent has heard of its end.
+    [Fact]
+    public void AnEndOfInterruptWakesWhoPolls()
+    {
+        Partition* child = Guest(out VirtualProcessor* vp);
+        Poll(true);
+        Intercepts<FakeBackend>.Msr(vp, 0x1B, 1);
+        Assert.True(machine.TakeMessage((int)Sint, out _));
+        Assert.True(Set(child->Id, 0, HvInputSetVpRegisters.ThenIdle, (HvRegisterInterceptSuspend, 0)).Status.IsSuccess);
+        Leave();
+        Intercepts<FakeBackend>.ApicEoi(vp, 0x62);
+        Assert.True(machine.RootVp->IsRunnable && machine.RootVp->Scheduling.IsQueued);
+        Return();
+        Assert.True(machine.TakeMessage((int)Sint, out HvMessage message));
+        Assert.Equal((HvMessageType.HvMessageTypeX64ApicEoi, 0x62u), (message.Header.MessageType, ((HvX64ApicEoiMessage*)message.Payload)->InterruptVector));
+        Poll(false);
+        machine.Destroy(child);
+    }
+
     [Fact]
     public void AMessageBeyondTheSlotWaitsWithItsBufferAndIsDeliveredAtEom()
     {
