@@ -66,6 +66,7 @@ public unsafe interface IBackend
     static abstract void GetFetchState(VirtualProcessor* vp, FetchState* state);
     static abstract ulong GetRsp(VirtualProcessor* vp);
 
+    /// <summary>CS alone, as <see cref="GetRegister"/> gives it: every intercept message has it.</summary>
     static abstract void GetCodeSegment(VirtualProcessor* vp, HvX64SegmentRegister* value);
 
     /// <summary>Any register by its TLFS name that is not the core's own (SynIC, APIC, suspend …); HV_STATUS_INVALID_PARAMETER for unknown names.</summary>

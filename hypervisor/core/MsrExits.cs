@@ -34,7 +34,7 @@ public static unsafe class MsrExits<TBackend> where TBackend : struct, IBackend
     public static void Read(VirtualProcessor* vp)
     {
         vp->Count(HvStatsVpCounters.VpMsrAccessesCount);
-        // The frequent one: whoever has nothing to do.
+        // The frequent one, of whoever has nothing to do: sleeps until an interrupt comes, whatever IF says. TLFS, "Guest Idle State".
         if ((uint)vp->Gpr[Gpr.Rcx] == HvMsr.HV_X64_MSR_GUEST_IDLE && Has(vp, PartitionPrivileges.AccessGuestIdleMsr))
         {
             vp->Gpr[Gpr.Rax] = vp->Gpr[Gpr.Rdx] = 0;

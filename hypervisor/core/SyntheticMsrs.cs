@@ -56,10 +56,6 @@ public static unsafe class SyntheticMsrs<TBackend> where TBackend : struct, IBac
             case HV_X64_MSR_VP_ASSIST_PAGE: value = vp->VpAssistPageMsr; return true;
             case HV_X64_MSR_TSC_INVARIANT_CONTROL: value = vp->Partition->TscInvariantControl; return true;
             case HV_X64_MSR_CRASH_CTL: value = CrashCtlMsr.Capabilities.Value; return true;
-            case HV_X64_MSR_GUEST_IDLE:
-                // The processor sleeps until an interrupt comes, whatever IF says; reading completes then. TLFS, "Guest Idle State".
-                Scheduler<TBackend>.Idle(vp);
-                return true;
             case >= HV_X64_MSR_CRASH_P0 and <= HV_X64_MSR_CRASH_P4: value = vp->Partition->CrashParameters[msr - HV_X64_MSR_CRASH_P0]; return true;
             case HV_X64_MSR_EOI or HV_X64_MSR_ICR or HV_X64_MSR_TPR:
                 Interrupts<TBackend>.Synchronize(vp);
