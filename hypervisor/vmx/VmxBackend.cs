@@ -228,6 +228,8 @@ public readonly unsafe partial struct VmxBackend : IBackend
     public static void Leave(VirtualProcessor* vp)
     {
         VmxState* state = StateOf(vp);
+        if (VmxFeatures.LeaksNmiBlocking)
+            DropForeignNmiBlocking(vp, state);
         DebugAddresses.Leave(vp);
         state->Dr6 = Instructions.ReadDr6();
         state->Cr2 = Instructions.ReadCr2();
@@ -241,6 +243,7 @@ public readonly unsafe partial struct VmxBackend : IBackend
     public static void Enter(VirtualProcessor* vp)
     {
         VmxState* state = StateOf(vp);
+        state->MayBlockNmis = (Read(vp, CachedField.Interruptibility) & InterruptibilityState.BlockingByNmi) != 0;
         DebugAddresses.Enter(vp);
         Instructions.WriteDr6(state->Dr6);
         Instructions.WriteCr2(state->Cr2);

@@ -80,13 +80,24 @@ public readonly unsafe partial struct VmxBackend
         VmxState* state = StateOf(vp);
         if (state->IsOffer)
             WithdrawOffer(vp, state);
+        if (VmxFeatures.LeaksNmiBlocking)
+            DropForeignNmiBlocking(vp, state);
         NmiWindow window = NmiWindows.For(Read(vp, CachedField.Interruptibility), state->PendingEvent != 0);
         SetPrimaryControl(vp, PrimaryControls.NmiWindowExiting, window == NmiWindow.Nmi);
         state->NmiWaitsForInterruptWindow = window == NmiWindow.Interrupt;
         SetInterruptWindow(vp, false);
-        if (window == NmiWindow.Open)
-            state->PendingEvent = InterruptionInformation.ForNmi().Value;
-        return window == NmiWindow.Open;
+        if (window != NmiWindow.Open)
+            return false;
+        state->PendingEvent = InterruptionInformation.ForNmi().Value;
+        state->MayBlockNmis = true;
+        return true;
+    }
+
+    private static void DropForeignNmiBlocking(VirtualProcessor* vp, VmxState* state)
+    {
+        ulong before = Read(vp, CachedField.Interruptibility), own = NmiWindows.WithoutForeign(before, state->MayBlockNmis);
+        if (own != before)
+            Write(vp, CachedField.Interruptibility, own);
     }
 
     /// <summary>Whether the guest is to exit as soon as it can take interrupts: an interrupt waits for that, or an NMI.</summary>

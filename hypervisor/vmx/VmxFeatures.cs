@@ -44,6 +44,8 @@ internal static unsafe class VmxFeatures
     /// comes meanwhile (docs/decisions/0010).
     /// </summary>
     internal static bool KeepsRequestsBack => !AcpiTables.IsMachineBochs;
+    /// <summary>Whether NMIs stay blocked when one guest had them blocked and another is entered, which has not: Bochs (docs/decisions/0010).</summary>
+    internal static bool LeaksNmiBlocking => AcpiTables.IsMachineBochs;
     internal static bool HasVpid => (Words.Secondary & SecondaryControls.EnableVpid) != 0;
 
     /// <summary>Under Bochs an entry with IF clear keeps external interrupts from exiting: guests are left by timer now and then (docs/decisions/0010).</summary>

@@ -196,6 +196,8 @@ public readonly unsafe partial struct VmxBackend
             case HvX64RegisterEfer: value->Reg64 = GetEfer(vp); return HvStatus.HV_STATUS_SUCCESS;
             case HvX64RegisterXfem: value->Reg64 = vp->Xcr0; return HvStatus.HV_STATUS_SUCCESS;
             case HvRegisterInterruptState:
+                if (VmxFeatures.LeaksNmiBlocking)
+                    DropForeignNmiBlocking(vp, StateOf(vp));
                 ulong interruptibility = Read(vp, CachedField.Interruptibility);
                 value->Reg64 = new HvX64InterruptStateRegister(0).WithInterruptShadow((interruptibility & InterruptibilityState.Shadow) != 0)
                     .WithNmiMasked((interruptibility & InterruptibilityState.BlockingByNmi) != 0).Value;
@@ -264,6 +266,7 @@ public readonly unsafe partial struct VmxBackend
                 return HvStatus.HV_STATUS_SUCCESS;
             case HvRegisterInterruptState:
                 HvX64InterruptStateRegister interruptState = new(number);
+                StateOf(vp)->MayBlockNmis = interruptState.NmiMasked;
                 SetInterruptibility(vp, (interruptState.InterruptShadow ? InterruptibilityState.BlockingBySti : 0)
                     | (interruptState.NmiMasked ? InterruptibilityState.BlockingByNmi : 0));
                 return HvStatus.HV_STATUS_SUCCESS;
@@ -325,6 +328,7 @@ public readonly unsafe partial struct VmxBackend
         state->IsOffer = false;
         state->PendingEvent = pending.InterruptionPending ? information.Value : 0;
         state->PendingLength = pending.InstructionLength;
+        state->MayBlockNmis |= pending.InterruptionPending && information.Type == InterruptionInformation.Nmi;
         return HvStatus.HV_STATUS_SUCCESS;
     }
 

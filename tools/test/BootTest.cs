@@ -173,9 +173,12 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
         {
             try
             {
-                await serial.WaitAsync(new Regex(string.Join('|', row.Forbid.Select(f => $"(?:{f})")), RegexOptions.Multiline), 0, stop);
+                var pattern = new Regex(string.Join('|', row.Forbid.Select(f => $"(?:{f})")), RegexOptions.Multiline);
+                // The report shows the whole line, so it is let come to its end; a machine that hangs within it does not hold the test.
+                if (await serial.WaitAsync(pattern, 0, stop) is { } match)
+                    await serial.WaitAsync(new Regex("\\n"), match.End, stop).WaitAsync(TimeSpan.FromSeconds(1), stop);
             }
-            catch (OperationCanceledException) { }
+            catch (Exception e) when (e is OperationCanceledException or TimeoutException) { }
         }
         return Forbidden(serial.Text);
     }
@@ -184,8 +187,15 @@ public sealed class BootTest(Workspace workspace, BootRow row, Tally tally)
     {
         foreach (string pattern in row.Forbid)
             if (Regex.Match(text, pattern, RegexOptions.Multiline) is { Success: true } match)
-                return $"forbidden: \"{match.Value.Trim()}\" matches /{pattern}/";
+                return $"forbidden: \"{LinesOf(text, match)}\" matches /{pattern}/";
         return null;
+    }
+
+    /// <summary>The whole lines in which a match lies.</summary>
+    public static string LinesOf(string text, Match match)
+    {
+        int start = text.LastIndexOf('\n', Math.Max(0, match.Index - 1)) + 1, end = text.IndexOf('\n', match.Index + match.Length);
+        return text[Math.Min(start, match.Index)..(end < 0 ? text.Length : end)].Trim();
     }
 
     /// <summary>Counts the guest's own lines.</summary>

@@ -1,4 +1,6 @@
 // Counts what passed, failed and was skipped, and prints each as it is known.
+using System.Collections.Concurrent;
+using System.Linq;
 using System.Threading;
 
 namespace Lamina.Tools.Test;
@@ -6,9 +8,13 @@ namespace Lamina.Tools.Test;
 /// <summary>Safe to use from several tests at once.</summary>
 public sealed class Tally
 {
+    private readonly ConcurrentQueue<string> failures = new();
     private int passed, failed, skipped;
 
     public int Failed => failed;
+
+    /// <summary>What failed, in order: said once more before the last line, for a long log is read from its end.</summary>
+    public string[] Failures => [.. failures.Select(f => "FAILED   " + f)];
 
     /// <summary>The last line of a test run.</summary>
     public string Line => $"{passed} passed, {failed} failed{(skipped > 0 ? $", {skipped} skipped" : "")}";
@@ -28,6 +34,7 @@ public sealed class Tally
     public void Fail(string name, string why)
     {
         Interlocked.Increment(ref failed);
+        failures.Enqueue($"{name}: {why}");
         Report.Say($"FAILED   {name}: {why}");
     }
 

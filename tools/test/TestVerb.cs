@@ -34,6 +34,8 @@ public static class TestVerb
                 tally.Fail("boot/" + row.Name, "the build failed");
         else
             await BootAllAsync(workspace, rows, tally);
+        foreach (string failure in tally.Failures)
+            Report.Say(failure);
         Report.Say(tally.Line);
         return tally.ExitCode;
     }

@@ -14,6 +14,14 @@ public enum NmiWindow : byte
 
 public static class NmiWindows
 {
+    /// <summary>
+    /// The interruptibility state of a guest whose processor leaves NMIs blocked when it goes on with another guest (docs/decisions/0010): blocking
+    /// that it was not entered with, and no NMI has caused, is somebody else's.
+    /// </summary>
+    /// <param name="mayBlock">It was entered with NMIs blocked, or one was injected since.</param>
+    public static ulong WithoutForeign(ulong interruptibility, bool mayBlock) =>
+        mayBlock ? interruptibility : interruptibility & ~(ulong)InterruptibilityState.BlockingByNmi;
+
     /// <param name="interruptibility">The guest's interruptibility state.</param>
     /// <param name="isBusy">Another event is injected at the next entry.</param>
     // A processor may open the NMI window in STI's shadow, again and again; the interrupt window it may not, and IF is set there.

@@ -90,6 +90,8 @@ public unsafe struct VmxState
     public bool IsOffer;
     /// <summary>A non-maskable interrupt waits for a shadow to end in which the NMI window may be open.</summary>
     public bool NmiWaitsForInterruptWindow;
+    /// <summary>The blocking by NMI that its exits report may be its own: it was entered with it, or an NMI was injected since.</summary>
+    public bool MayBlockNmis;
     /// <summary>The processor delivers interrupts by itself out of the virtual-APIC page; and it may have done so since the APIC's cached state was refreshed.</summary>
     public bool IsDelegated, IsApicStale;
     /// <summary>EOI-exit bitmap in the VMCS.</summary>

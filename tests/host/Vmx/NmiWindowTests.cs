@@ -17,4 +17,12 @@ public class NmiWindowTests
     [InlineData(Sti, true, NmiWindow.Nmi)]
     [InlineData(Sti | Nmi, false, NmiWindow.Nmi)]
     public void It_waits_for_what_blocks_it(uint interruptibility, bool isBusy, NmiWindow window) => Assert.Equal(window, NmiWindows.For(interruptibility, isBusy));
+
+    [Theory]
+    [InlineData(Nmi, false, 0u)]
+    [InlineData(Nmi, true, Nmi)]
+    [InlineData(Nmi | Sti, false, Sti)]
+    [InlineData(MovSs, false, MovSs)]
+    public void Blocking_that_another_guest_left_is_no_blocking(uint interruptibility, bool mayBlock, uint own) =>
+        Assert.Equal(own, NmiWindows.WithoutForeign(interruptibility, mayBlock));
 }

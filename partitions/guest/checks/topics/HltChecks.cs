@@ -15,6 +15,7 @@ public static unsafe class HltChecks
         Check.Run("hlt.pending-interrupt"u8, &PendingInterrupt);
         Check.Run("hlt.many-times"u8, &ManyTimes);
         Check.Run("hlt.wakes-by-nmi"u8, &WakesByNmi);
+        Check.Run("nmi.at-once"u8, &NmiAtOnce);
         Check.RunHv("hlt.guest-idle-register"u8, &GuestIdle);
         Check.Run("shadow.sti"u8, &StiShadow);
         Check.Run("shadow.sti-before-cpuid"u8, &StiBeforeCpuid);
@@ -71,6 +72,21 @@ public static unsafe class HltChecks
         RunState state = new();
         state.Run(Code.StiHlt);
         Check.Equal("NMIs"u8, Interrupts.Count(nmi), 1);
+    }
+
+    // Behind every one the processor is let to the others, who have NMIs of their own in service: theirs must not keep this one's waiting.
+    private static void NmiAtOnce()
+    {
+        const byte nmi = 2;
+        for (uint i = 1; i <= 20; i++)
+        {
+            LocalApic.SendNmiToSelf();
+            CpuidLeafValue.Read(1);
+            if (!Check.Equal("NMIs"u8, Interrupts.Count(nmi), i)) return;
+            LocalApic.StartTimer(TimerVector, 0, 50_000);
+            RunState state = new();
+            state.Run(Code.StiHlt);
+        }
     }
 
     // Reading the register halts, whatever RFLAGS.IF says. TLFS, "Guest Idle State".
