@@ -30,7 +30,8 @@ public static unsafe class CpuidPolicy
     public const uint MaximumLeaf = 0x40000006;
 
     private static ulong xcr0Mask;
-    private static bool hasTscAux, hasInvariantTsc, hidesCx16;
+    private static uint highestBasic, highestExtended;
+    private static bool hasTscAux, hasInvariantTsc, hidesCx16, repeatsHighest;
 
     public static bool HasTscAux { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => hasTscAux; }
 
@@ -39,6 +40,12 @@ public static unsafe class CpuidPolicy
 
     public static void Initialize()
     {
+        uint* highest = stackalloc uint[4];
+        Instructions.Cpuid(0x80000000, 0, highest);
+        highestExtended = highest[0];
+        Instructions.Cpuid(0, 0, highest);
+        highestBasic = highest[0];
+        repeatsHighest = highest[1] == 0x756E6547 && highest[3] == 0x49656E69 && highest[2] == 0x6C65746E; // "GenuineIntel"
         if (Preflight.HasLeafBit(1, 2, EcxXsave))
         {
             uint* registers = stackalloc uint[4];
@@ -64,10 +71,10 @@ public static unsafe class CpuidPolicy
     }
 
     /// <summary>
-    /// Leaves that <see cref="Adjust{TBackend}"/> has nothing to say about, by bit: 0, 2, 3, 8, 9; and 0x80000000, 0x80000002 to 0x80000006, which
+    /// Leaves that <see cref="Adjust{TBackend}"/> has nothing to say about, by bit: 0, 2 and 3; and 0x80000000, 0x80000002 to 0x80000006, which
     /// identify the processor and its caches.
     /// </summary>
-    private const uint PlainBasic = 0x30D, PlainExtended = 0x7D;
+    private const uint PlainBasic = 0xD, PlainExtended = 0x7D;
 
     /// <summary>Whether a guest gets a leaf as the processor says it, whoever the guest is and whatever state it is in. Not all such leaves: the frequent ones.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -82,10 +89,7 @@ public static unsafe class CpuidPolicy
         if (leaf >> 28 == 4)
             HypervisorLeaf<TBackend>(vp, leaf, result);
         else
-        {
-            Instructions.Cpuid(leaf, subleaf, result);
-            Adjust<TBackend>(vp, leaf, subleaf, result);
-        }
+            ProcessorLeaf<TBackend>(vp, leaf, subleaf, result);
         if (vp->Partition->CpuidInterceptCount != 0 && vp->Partition->InterceptsCpuid(leaf))
         {
             Intercepts<TBackend>.Cpuid(vp, result);
@@ -96,6 +100,26 @@ public static unsafe class CpuidPolicy
         vp->Gpr[Gpr.Rcx] = result[2];
         vp->Gpr[Gpr.Rdx] = result[3];
         TBackend.CompleteInstruction(vp);
+    }
+
+    /// <summary>
+    /// A leaf that the processor does not have is answered as its maker's processors do: by Intel's with the highest basic leaf, which a guest must get as it
+    /// gets that leaf itself; by others with zeros. Leaves 6 and 0BH are the core's own and need none of the processor's.
+    /// </summary>
+    // SDM 2A, "CPUID"; APM 3, "CPUID": reserved functions.
+    private static void ProcessorLeaf<TBackend>(VirtualProcessor* vp, uint leaf, uint subleaf, uint* r) where TBackend : struct, IBackend
+    {
+        if (leaf > (leaf < 0x80000000 ? highestBasic : highestExtended) && leaf is not (6 or 0xB))
+        {
+            if (!repeatsHighest)
+            {
+                r[0] = r[1] = r[2] = r[3] = 0;
+                return;
+            }
+            leaf = highestBasic;
+        }
+        Instructions.Cpuid(leaf, subleaf, r);
+        Adjust<TBackend>(vp, leaf, subleaf, r);
     }
 
     private static void Adjust<TBackend>(VirtualProcessor* vp, uint leaf, uint subleaf, uint* r) where TBackend : struct, IBackend

@@ -19,6 +19,7 @@ public static unsafe class CpuidChecks
         Check.RunHv("cpuid.features"u8, &Features);
         Check.RunHv("cpuid.limits"u8, &Limits);
         Check.RunHv("cpuid.beyond-maximum-is-zero"u8, &BeyondMaximum);
+        Check.RunHv("cpuid.beyond-processor-maximum"u8, &BeyondProcessorMaximum);
         Check.RunHv("cpuid.virtualization-hidden"u8, &VirtualizationHidden);
         Check.RunHv("cpuid.apic-features-shown"u8, &ApicFeatures);
         Check.RunHv("cpuid.always-running-apic-timer"u8, &Arat);
@@ -49,6 +50,22 @@ public static unsafe class CpuidChecks
         CpuidLeafValue leaf = Leaf(CpuidLeaf.HvVersion);
         Check.That(leaf.Eax != 0, "the build number is 0"u8);
         Check.That((leaf.Eax & 1) == 0, "the build number is odd"u8);
+    }
+
+    // An Intel processor answers with its highest basic leaf, others with zeros: never with what the hypervisor hides in that leaf.
+    private static void BeyondProcessorMaximum()
+    {
+        CpuidLeafValue vendor = Leaf(0);
+        uint basic = vendor.Eax, extended = Leaf(0x80000000).Eax;
+        CpuidLeafValue expected = vendor.Ebx == 0x756E6547 ? Leaf(basic) : default;
+        // Leaves 6 and 0BH a guest may have beyond the maximum: the hypervisor supplies them.
+        uint* leaves = stackalloc uint[] { basic + (basic + 1 is 6 or 0xB ? 2u : 1), 0x3FFFFFFF, extended + 1, 0x8FFFFFFF, 0xC0000000, uint.MaxValue };
+        for (int i = 0; i < 6; i++)
+        {
+            CpuidLeafValue leaf = Leaf(leaves[i]);
+            if (!Check.Equal("EAX"u8, leaf.Eax, expected.Eax) || !Check.Equal("EBX"u8, leaf.Ebx, expected.Ebx)
+                || !Check.Equal("ECX"u8, leaf.Ecx, expected.Ecx) || !Check.Equal("EDX"u8, leaf.Edx, expected.Edx)) return;
+        }
     }
 
     private static void RequiredPrivileges()
