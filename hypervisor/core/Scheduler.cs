@@ -67,7 +67,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             return;
         }
         if (!LogicalProcessors.IsSingle)
-            NoteWaiting(processor);
+            ProcessorBalance.NoteWaiting(processor);
         if (running == null)
             return;
         if (!running->IsRunnable)
@@ -118,7 +118,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         }
         if (processor->Loaded == vp)
             processor->Loaded = null;
-        Publish(processor);
+        ProcessorBalance.Publish(processor);
     }
 
     /// <summary>A virtual processor, explicitly suspended, that goes away for good.</summary>
@@ -196,7 +196,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             {
                 vp->Work &= ~EntryWork.Reschedule;
                 vp = SwitchFrom(processor, vp);
-                if (vp == null || !LogicalProcessors.IsSingle && processor->Loaded != null && IsUneven(processor))
+                if (vp == null || !LogicalProcessors.IsSingle && processor->Loaded != null && ProcessorBalance.IsUneven(processor))
                     return Unload(processor);
             }
             if ((vp->Work & EntryWork.Timers) != 0)
@@ -244,7 +244,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             next = Idle(processor, out now);
         if (next == null)
         {
-            Publish(processor);
+            ProcessorBalance.Publish(processor);
             return null;
         }
         VirtualProcessor* chosen = (VirtualProcessor*)next->Owner;
@@ -257,7 +257,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         counters[HvStatsVpCounters.VpLogicalProcessorDispatches] = next->Dispatches;
         counters[HvStatsVpCounters.VpWaitingForCpuTime] = Clock.ToReferenceTicks(next->WaitTime);
         ArmDecision(processor, now);
-        Publish(processor);
+        ProcessorBalance.Publish(processor);
         return chosen;
     }
 
@@ -323,7 +323,11 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         if (processor->Queue.IsTurnOver(&running->Scheduling, now))
             running->Work |= EntryWork.Reschedule;
         else
+        {
             ArmDecision(processor, now);
+            if (!LogicalProcessors.IsSingle)
+                ProcessorBalance.NoteWaiting(processor);
+        }
     }
 
     private static void WaitForCap(LogicalProcessor* processor, VirtualProcessor* vp)
