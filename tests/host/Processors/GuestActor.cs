@@ -43,6 +43,8 @@ public sealed unsafe class GuestActor(VirtualProcessor* vp, bool isRoot, GuestMa
     /// <summary>The partition's map as its translations know it.</summary>
     public long Translations;
     public int InService;
+    /// <summary>Whom it has sent an INIT and not yet a start-up; 0 for nobody.</summary>
+    public uint Starting;
     public bool IsStarted = isRoot, IsInCall;
     public ulong CallRip;
     /// <summary>The last phase that it has seen, and the things that it did in it.</summary>

@@ -13,7 +13,7 @@ using Lamina.X64;
 namespace Lamina.Tests.Host.Processors;
 
 /// <summary>What a guest does that leaves it, or the interrupt that makes it leave.</summary>
-public enum Exit { Interrupt, Nothing, Halt, IdleWait, EndOfInterrupt, Start, Ask, AskRoot, Yield, Flush, Init, Timer, Root }
+public enum Exit { Interrupt, Nothing, Halt, IdleWait, EndOfInterrupt, Start, Ask, AskRoot, Yield, Flush, Init, StartUp, Timer, Root }
 
 /// <summary>What all guests are told to do.</summary>
 public enum Order { Anything = 1, Rest, Spin, End }
@@ -297,6 +297,7 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
             }
             if (actor.IsInCall) return Exit.Flush;
             if (actor.InService != 0) return Exit.EndOfInterrupt;
+            if (actor.Starting != 0) { if (steps > 0) continue; return Exit.StartUp; }
             int order = CurrentOrder;
             if (actor.Phase != order) { actor.Steps = 0; actor.Phase = order; }
             if (actor.IsRoot) return Exit.Root;
@@ -332,7 +333,8 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
             case < 30: return Exit.Yield;
             case < 33: return Exit.Flush;
             case < 35: return Exit.Timer;
-            case 35: return actor.Random.Next(8) == 0 ? Exit.Init : Exit.Nothing;
+            // Only one that nobody else resets can promise the second half.
+            case 35: return actor.Index == 0 && actor.Random.Next(4) == 0 ? Exit.Init : Exit.Nothing;
             default: return Exit.Nothing;
         }
     }
@@ -353,7 +355,8 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
             case Exit.AskRoot: AskFor(Root, (byte)(GuestActor.FirstVector + actor.Random.Next(GuestActor.VectorCount))); break;
             case Exit.Yield: Scheduler<FakeBackend>.Yield(vp); break;
             case Exit.Flush: Flush(actor); break;
-            case Exit.Init: Init(actor); break;
+            case Exit.Init: Init(actor, ApicDeliveryMode.Init); break;
+            case Exit.StartUp: Init(actor, ApicDeliveryMode.StartUp); break;
             case Exit.Timer:
                 actor.Ask(GuestActor.TimerVector);
                 WriteApic(vp, 0x3E0, 0xB);
@@ -405,13 +408,12 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
         Interrupts<FakeBackend>.SendIpi(actor.Vp, new IcrCommand((ulong)destination << 32 | vector));
     }
 
-    private void Init(GuestActor actor)
+    /// <summary>As an operating system does: INIT, and in another exit, perhaps of another processor, the start-up.</summary>
+    private static void Init(GuestActor actor, ApicDeliveryMode mode)
     {
-        ulong destination = (ulong)actor.Random.Next(1, 8) << 32;
-        // Who is its own target is gone after the first of the two.
-        if (destination >> 32 == actor.Index) return;
-        Interrupts<FakeBackend>.SendIpi(actor.Vp, new IcrCommand(destination | (uint)ApicDeliveryMode.Init << 8 | 1 << 14));
-        Interrupts<FakeBackend>.SendIpi(actor.Vp, new IcrCommand(destination | (uint)ApicDeliveryMode.StartUp << 8 | 1));
+        if (mode == ApicDeliveryMode.Init) actor.Starting = (uint)actor.Random.Next(1, 5);
+        Interrupts<FakeBackend>.SendIpi(actor.Vp, new IcrCommand((ulong)actor.Starting << 32 | (uint)mode << 8 | 1 << 14 | (mode == ApicDeliveryMode.StartUp ? 1u : 0)));
+        if (mode == ApicDeliveryMode.StartUp) actor.Starting = 0;
     }
 
     /// <summary>HvCallFlushVirtualAddressSpace of all processors, after a change of the tables; the call may take several entries.</summary>
