@@ -133,7 +133,8 @@ public static unsafe class Placement
         load->IsIdle = running == null && queue->Count == 0;
         if (running != null)
             load->Weight += running->Weight;
-        else
+        // Nobody's virtual time goes on meanwhile.
+        if (running == null || running->HasPrecedence)
             load->At = long.MaxValue;
         if (load->IsIdle)
             return;

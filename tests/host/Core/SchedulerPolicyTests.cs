@@ -259,4 +259,16 @@ public sealed class SchedulerPolicyTests
             Assert.True(worst < 1, $"{processors} processors, worst {worst:0.00}, {moves} moves/s: {string.Join(", ", shares.Select((s, i) => $"{weights[i]}: {s:0.000} of {ideal[i]:0.000}"))}");
             Assert.True(moves <= 100.0 * processors, $"{moves} moves a second on {processors}");
         }, iter: 60);
+
+    /// <summary>Who sleeps now and then, beside others that spin, waits for a few turns wherever it is moved.</summary>
+    [Fact]
+    public void NobodyIsMovedInsteadOfRun() =>
+        Gen.Select(Gen.Int[2, 4], Gen.Int[1, 4], Gen.ULong[10, 8000], Gen.ULong[10, 30_000]).Sample((processors, more, burst, sleep) =>
+        {
+            Behaviour[] vps = [new(Burst: burst * Microsecond, Sleep: sleep * Microsecond), .. Enumerable.Range(0, processors + more).Select(_ => new Behaviour())];
+            using SchedulerSimulation machine = new(processors, vps);
+            machine.RunUntil(20 * Second);
+            ulong most = (ulong)(vps.Length + 4) * Slice;
+            Assert.True(machine.LongestWait.Max() <= most, $"{string.Join(", ", machine.LongestWait.Select(w => w / 100 + " us"))} of {most / 100}; moves {string.Join(", ", machine.MovesOf)}");
+        }, iter: 100);
 }
