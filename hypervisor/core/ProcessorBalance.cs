@@ -42,7 +42,12 @@ internal static unsafe class ProcessorBalance
         vp = null;
         to = null;
         // With nobody running here the first who waits is about to.
-        if (processor->Queue.Count < (processor->Running == null ? 2 : 1))
+        VirtualProcessor* running = processor->Running;
+        if (processor->Queue.Count < (running == null ? 2 : 1))
+            return false;
+        // Before it is decided who runs, nobody is moved for the sake of shares: whoever is owed most may be about to run here. Where processors stand still in turns they
+        // would give him to each other for ever.
+        if ((running == null || (running->Work & EntryWork.Reschedule) != 0) && Placement.FindIdle(LogicalProcessors.AllLoads, processor->Index) < 0)
             return false;
         int index;
         SchedulerEntity* entity = Placement.Find(&processor->Queue, LogicalProcessors.AllLoads, processor->Index, kept, Instructions.RdTsc(), &index);
