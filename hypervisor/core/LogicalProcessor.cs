@@ -12,6 +12,8 @@ namespace Lamina.Hypervisor.Core;
 /// </summary>
 public unsafe struct LogicalProcessor
 {
+    /// <summary>What it says of itself to others. The first, so that the table of all processors is one of these.</summary>
+    public ProcessorLoad Load;
     public VirtualProcessor* Running;
     /// <summary>Whose vector, segment and debug registers the processor holds: the last one entered.</summary>
     public VirtualProcessor* Loaded;
@@ -117,8 +119,7 @@ public static unsafe class LogicalProcessors
     public const int Maximum = 64;
 
     private struct Table { public fixed ulong Entries[Maximum]; }
-    [InlineArray(Maximum)] private struct Loads { private ProcessorLoad first; }
-    private static class Storage { internal static Table Table; internal static Loads Loads; }
+    private static class Storage { internal static Table Table; }
     private static class Counter { internal static int Count; }
 
     public static int Count => Counter.Count;
@@ -128,8 +129,7 @@ public static unsafe class LogicalProcessors
     public static LogicalProcessor* At(int index) => (LogicalProcessor*)Storage.Table.Entries[index];
 
     /// <summary>What each says of itself, for <see cref="Placement"/>.</summary>
-    public static System.ReadOnlySpan<ProcessorLoad> AllLoads => ((System.Span<ProcessorLoad>)Storage.Loads).Slice(0, Counter.Count);
-    public static ref ProcessorLoad LoadOf(LogicalProcessor* processor) => ref Storage.Loads[processor->Index];
+    public static ProcessorLoads AllLoads => new((ProcessorLoad**)System.Runtime.CompilerServices.Unsafe.AsPointer(ref Storage.Table.Entries[0]), Counter.Count);
 
     /// <summary>A processor's pages outside its area: counters, and one for the backend.</summary>
     public static bool TryGivePages(LogicalProcessor* processor)

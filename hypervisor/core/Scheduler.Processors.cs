@@ -69,73 +69,23 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         Halt(processor);
     }
 
-    /// <summary>Tells the others how much waits here.</summary>
-    private static void Publish(LogicalProcessor* processor)
-    {
-        if (LogicalProcessors.IsSingle)
-            return;
-        ref ProcessorLoad load = ref LogicalProcessors.LoadOf(processor);
-        load.Waiting = processor->Queue.Count;
-        load.IsIdle = processor->Running == null && processor->Queue.Count == 0;
-        // Before the others' are looked at: of one who goes to sleep and one who has somebody waiting, one sees the other.
-        System.Threading.Interlocked.MemoryBarrier();
-    }
-
-    /// <summary>Whether somebody who waits here would be better off elsewhere.</summary>
-    private static bool IsUneven(LogicalProcessor* processor) =>
-        processor->Queue.Count != 0 && Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index) != processor->Index;
-
-    /// <summary>
-    /// Somebody has begun to wait: where that is uneven he is given away, before the next entry. Not at once: whoever woke him may be at work on him still.
-    /// </summary>
-    private static void NoteWaiting(LogicalProcessor* processor)
-    {
-        Publish(processor);
-        if (processor->Running != null && IsUneven(processor))
-            processor->Running->Work |= EntryWork.Visitors;
-    }
-
-    /// <summary>Gives those who asked one each of those who wait here, and others to processors that are idle or have clearly fewer.</summary>
+    /// <summary>Gives those who wait here to processors that are idle, whether they have asked or not, or that carry less.</summary>
     private static void GiveAway(LogicalProcessor* processor)
     {
-        ulong seekers = System.Threading.Volatile.Read(ref processor->Seekers) == 0 ? 0 : System.Threading.Interlocked.Exchange(ref processor->Seekers, 0UL);
-        for (; seekers != 0; seekers &= seekers - 1)
-        {
-            LogicalProcessor* seeker = LogicalProcessors.At(System.Numerics.BitOperations.TrailingZeroCount(seekers));
-            if (LogicalProcessors.LoadOf(seeker).IsIdle)
-                TryGive(processor, seeker);
-        }
-        int to;
-        while (processor->Queue.Count != 0 && (to = Placement.ToQueueOn(LogicalProcessors.AllLoads, processor->Index)) != processor->Index
-            && TryGive(processor, LogicalProcessors.At(to))) { }
-    }
-
-    /// <summary>False: nobody who waits can be given. With nobody running here the first who waits is about to; one whose state is in registers cannot leave.</summary>
-    private static bool TryGive(LogicalProcessor* processor, LogicalProcessor* to)
-    {
-        if (processor->Running == null && processor->Queue.Count < 2)
-            return false;
-        SchedulerEntity* entity = processor->Queue.First;
-        while (entity != null && (entity->HasPrecedence || entity->Owner == processor->InRegisters))
-            entity = entity->Next;
-        if (entity == null)
-            return false;
-        HandOver(processor, (VirtualProcessor*)entity->Owner, to);
-        return true;
+        if (System.Threading.Volatile.Read(ref processor->Seekers) != 0)
+            System.Threading.Interlocked.Exchange(ref processor->Seekers, 0UL);
+        while (ProcessorBalance.TryFind(processor, processor->InRegisters, out VirtualProcessor* vp, out LogicalProcessor* to))
+            HandOver(processor, vp, to);
     }
 
     /// <summary>
-    /// A virtual processor that waits here belongs to another processor from now on. Its place among the others there is what it was here.
+    /// A virtual processor that waits here belongs to another processor from now on, and takes along what it is owed.
     /// </summary>
     private static void HandOver(LogicalProcessor* processor, VirtualProcessor* vp, LogicalProcessor* to)
     {
         Forget(processor, vp);
         TBackend.Depart(vp);
-        RunQueue.Move(&vp->Scheduling, processor->Queue.MinimumVirtualTime, &to->Queue);
-        // Until that one says what it has itself.
-        ref ProcessorLoad load = ref LogicalProcessors.LoadOf(to);
-        load.IsIdle = false;
-        load.Waiting++;
+        Placement.Send(&vp->Scheduling, &processor->Queue, &to->Load, Instructions.RdTsc());
         Visits<TBackend>.Send(vp, to);
     }
 
@@ -145,6 +95,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         TBackend.Arrive(vp);
         VirtualProcessors<TBackend>.FlushTranslations(vp);
         vp->Work |= EntryWork.Timers | EntryWork.Interrupts;
+        processor->Queue.Settle(&vp->Scheduling, processor->Running == null && processor->Queue.IsEmpty);
         if (!vp->IsRunnable)
             return;
         ulong now = Instructions.RdTsc();
@@ -160,6 +111,6 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             else
                 ArmDecision(processor, now);
         }
-        Publish(processor);
+        ProcessorBalance.Publish(processor);
     }
 }

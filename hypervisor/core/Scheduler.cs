@@ -74,7 +74,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             return;
         }
         if (!LogicalProcessors.IsSingle)
-            NoteWaiting(processor);
+            ProcessorBalance.NoteWaiting(processor);
         if (running == null)
             return;
         if (!running->IsRunnable)
@@ -130,7 +130,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         }
         if (processor->Loaded == vp)
             processor->Loaded = null;
-        Publish(processor);
+        ProcessorBalance.Publish(processor);
     }
 
     /// <summary>A virtual processor, explicitly suspended, that goes away for good.</summary>
@@ -208,7 +208,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             {
                 vp->Work &= ~EntryWork.Reschedule;
                 vp = SwitchFrom(processor, vp);
-                if (vp == null || !LogicalProcessors.IsSingle && processor->Loaded != null && IsUneven(processor))
+                if (vp == null || !LogicalProcessors.IsSingle && processor->Loaded != null && ProcessorBalance.IsUneven(processor))
                     return Unload(processor);
             }
             if ((vp->Work & EntryWork.Timers) != 0)
@@ -256,7 +256,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             next = Idle(processor, out now);
         if (next == null)
         {
-            Publish(processor);
+            ProcessorBalance.Publish(processor);
             return null;
         }
         VirtualProcessor* chosen = (VirtualProcessor*)next->Owner;
@@ -271,7 +271,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         if (!next->HasPrecedence && (!processor->Queue.IsEmpty || next->IsCapped))
             ArmDecision(processor, now);
         if (!LogicalProcessors.IsSingle)
-            Publish(processor);
+            ProcessorBalance.Publish(processor);
         return chosen;
     }
 
@@ -337,7 +337,11 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         if (processor->Queue.IsTurnOver(&running->Scheduling, now))
             running->Work |= EntryWork.Reschedule;
         else
+        {
             ArmDecision(processor, now);
+            if (!LogicalProcessors.IsSingle)
+                ProcessorBalance.NoteWaiting(processor);
+        }
     }
 
     private static void WaitForCap(LogicalProcessor* processor, VirtualProcessor* vp)

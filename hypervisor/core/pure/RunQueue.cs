@@ -30,8 +30,13 @@ public unsafe struct RunQueue
     private readonly ulong Lateness => Period / 4;
     /// <summary>No decision is asked for earlier than this many ticks from now: a guest must get somewhere between two of them.</summary>
     public ulong Shortest;
-    /// <summary>How many wait.</summary>
-    public uint Count;
+    /// <summary>How many wait, and the sum of their weights.</summary>
+    public uint Count, QueuedWeight;
+    /// <summary>What makes virtual times of several processors comparable: an entity that moves keeps the sum of its own and this.</summary>
+    public ulong Skew;
+    /// <summary>When the next entity may be given away for the sake of shares.</summary>
+    public ulong NextMove;
+    public readonly ulong Clock => MinimumVirtualTime + Skew;
 
     public readonly bool IsEmpty => first == null && urgent == null;
     /// <summary>The first of the order.</summary>
@@ -88,6 +93,7 @@ public unsafe struct RunQueue
         entity->next = after == null ? first : after->next;
         if (entity->next == null) last = entity; else entity->next->previous = entity;
         if (after == null) first = entity; else after->next = entity;
+        QueuedWeight += entity->Weight;
         if (entity->Reserve == 0)
             return;
         entity->reserveEntry.Owner = entity;
@@ -121,6 +127,7 @@ public unsafe struct RunQueue
         entity->next = entity->previous = null;
         if (entity->reserveEntry.IsArmed)
             reserves.Disarm(&entity->reserveEntry);
+        QueuedWeight -= entity->Weight;
     }
 
     /// <summary>Takes the entity whose turn it is; null when none is runnable.</summary>
@@ -145,17 +152,20 @@ public unsafe struct RunQueue
         return entity;
     }
 
-    /// <summary>Takes an entity for another processor's queue, where it stands as it stood here; null when none waits.</summary>
-    public SchedulerEntity* TakeFor(RunQueue* other, ulong now)
-    {
-        SchedulerEntity* entity = Take(now);
-        if (entity != null)
-            Move(entity, MinimumVirtualTime, other);
-        return entity;
-    }
+    /// <summary>Whether an entity that waits here is so many ticks behind what it would have got where another processor's <see cref="Clock"/> is <paramref name="clock"/>, or behind its reserve.</summary>
+    public readonly bool IsOwed(SchedulerEntity* entity, ulong clock, ulong virtualTime, ulong now) =>
+        (long)(clock - Skew - entity->VirtualTime) > (long)virtualTime || entity->HasReserve && entity->ReserveClock + Slice < now;
 
-    /// <summary>An entity that is not queued goes over to another processor: its distance from the others stays what it was.</summary>
-    public static void Move(SchedulerEntity* entity, ulong minimum, RunQueue* to) => entity->VirtualTime += to->MinimumVirtualTime - minimum;
+    /// <summary>An entity has come from another processor. It brings what it is owed, up to three turns: others are not to wait for longer.</summary>
+    public void Settle(SchedulerEntity* entity, bool isIdle)
+    {
+        if (isIdle)
+            Skew = entity->VirtualTime - MinimumVirtualTime;
+        entity->VirtualTime -= Skew;
+        ulong earliest = MinimumVirtualTime - entity->Scale(3 * Slice);
+        if (IsBefore(entity->VirtualTime, earliest))
+            entity->VirtualTime = earliest;
+    }
 
     /// <summary>Who of the order is next.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

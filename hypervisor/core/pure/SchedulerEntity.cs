@@ -57,7 +57,9 @@ public unsafe struct SchedulerEntity
 
     /// <summary>Virtual time for ticks.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal readonly ulong Scale(ulong ticks) => Math.Min(ticks, MaximumTicks) * 1024 / Math.Max(1, Weight);
+    internal readonly ulong Scale(ulong ticks) => Scale(ticks, Weight);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static ulong Scale(ulong ticks, uint weight) => Math.Min(ticks, MaximumTicks) * 1024 / Math.Max(1, weight);
 
     /// <summary>What ticks are at a share of a processor: the time in which it may run that long.</summary>
     internal static ulong Stretch(ulong ticks, uint share) => Math.Min(ticks, MaximumTicks) * WholeProcessor / share;

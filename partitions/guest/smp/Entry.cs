@@ -22,6 +22,7 @@ public static unsafe class Entry
         Rounds.AreFew = IsWord("short"u8);
         StartTests.Run();
         if (IsWord("busy"u8)) Busy.Run();
+        if (IsWord("spin"u8)) Spin.Run();
         if (Wants("ipi"u8)) IpiTests.Run();
         if (Wants("wake"u8)) WakeTests.Run();
         if (Wants("tlb"u8)) TlbTests.Run();

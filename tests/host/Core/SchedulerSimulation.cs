@@ -32,7 +32,8 @@ public sealed unsafe class SchedulerSimulation : IDisposable
     private readonly SchedulerEntity* entities;
     private readonly RunQueue* queues;
     private readonly Processor[] processors;
-    private readonly ProcessorLoad[] loads;
+    private readonly ProcessorLoad** loadTable;
+    private readonly ProcessorLoads loads;
     private readonly int[] homes;
     private readonly ulong[] burstEnd;
     private readonly ulong[] wokenAt;
@@ -42,6 +43,7 @@ public sealed unsafe class SchedulerSimulation : IDisposable
     public ulong Now;
     public int IdleWhileOthersWait;
     public ulong Moves;
+    public readonly ulong[] MovesOf;
     /// <summary>The longest time from waking, or from the end of a turn, to running again.</summary>
     public readonly ulong[] LongestWait;
     /// <summary>Of any window: the most beyond cap * window, and the least beyond reserve * window, in ticks.</summary>
@@ -55,10 +57,13 @@ public sealed unsafe class SchedulerSimulation : IDisposable
         entities = (SchedulerEntity*)NativeMemory.AllocZeroed((nuint)count, (nuint)sizeof(SchedulerEntity));
         queues = (RunQueue*)NativeMemory.AllocZeroed((nuint)processorCount, (nuint)sizeof(RunQueue));
         processors = new Processor[processorCount];
-        loads = new ProcessorLoad[processorCount];
+        loadTable = (ProcessorLoad**)NativeMemory.Alloc((nuint)(processorCount * sizeof(ProcessorLoad*)));
+        for (int p = 0; p < processorCount; p++) loadTable[p] = (ProcessorLoad*)NativeMemory.AllocZeroed((nuint)sizeof(ProcessorLoad));
+        loads = new ProcessorLoads(loadTable, processorCount);
         for (int p = 0; p < processorCount; p++)
         {
             processors[p] = new Processor();
+            loads[p]->IsIdle = true;
             queues[p].Slice = Slice;
             queues[p].WakeCredit = Slice;
             queues[p].Period = Period;
@@ -68,9 +73,11 @@ public sealed unsafe class SchedulerSimulation : IDisposable
         burstEnd = new ulong[count];
         wokenAt = new ulong[count];
         LongestWait = new ulong[count];
+        MovesOf = new ulong[count];
         (MostBeyondCap, LeastBeyondReserve, lowestCap, highestReserve) = (new double[count], new double[count], new double[count], new double[count]);
         for (int i = 0; i < count; i++)
         {
+            entities[i].Owner = entities + i;
             entities[i].Weight = behaviours[i].Weight;
             entities[i].Cap = behaviours[i].CapPercent * 65536 / 100;
             entities[i].Reserve = behaviours[i].IsRoot ? SchedulerEntity.Precedence : behaviours[i].ReservePercent * 65536 / 100;
@@ -83,6 +90,8 @@ public sealed unsafe class SchedulerSimulation : IDisposable
     {
         NativeMemory.Free(entities);
         NativeMemory.Free(queues);
+        for (int p = 0; p < loads.Count; p++) NativeMemory.Free(loadTable[p]);
+        NativeMemory.Free(loadTable);
     }
 
     public SchedulerEntity* this[int index] => entities + index;
@@ -116,29 +125,61 @@ public sealed unsafe class SchedulerSimulation : IDisposable
     private void Post(Kind kind, int id, ulong time, int version = 0) => events.Enqueue((kind, id, version), (time, order++));
     private int IndexOf(SchedulerEntity* entity) => (int)(entity - entities);
 
-    private ReadOnlySpan<ProcessorLoad> Loads()
+    private void Publish(int p)
     {
-        for (int p = 0; p < processors.Length; p++) loads[p] = new ProcessorLoad { Waiting = queues[p].Count, IsIdle = processors[p].Running == null };
-        return loads;
-    }
-
-    private int Place(int index)
-    {
-        int home = Placement.ToQueueOn(Loads(), homes[index]);
-        if (home != homes[index]) { RunQueue.Move(entities + index, queues[homes[index]].MinimumVirtualTime, queues + home); Moves++; }
-        return homes[index] = home;
+        loads[p]->At = processors[p].ChargedTo;
+        Placement.Publish(queues + p, processors[p].Running, loads, p);
     }
 
     private void Wake(int index, bool startsBurst)
     {
         if (startsBurst && !behaviours[index].Spins) burstEnd[index] = entities[index].RunTime + behaviours[index].Burst;
-        int home = Place(index);
+        int home = homes[index];
         wokenAt[index] = Now;
         if (processors[home].Running != null) Charge(home);
         if (!queues[home].TryWake(entities + index, Now)) { Post(Kind.CapEnds, index, entities[index].CapClock); return; }
-        if (processors[home].Running == null) { Dispatch(home); return; }
-        if (queues[home].ShouldPreempt(processors[home].Running, Now)) { PutBack(home, false); Dispatch(home); }
-        else Arm(home);
+        Enqueued(home);
+    }
+
+    /// <summary>Somebody more waits, and whoever runs is charged.</summary>
+    private void Enqueued(int p)
+    {
+        if (processors[p].Running != null && queues[p].ShouldPreempt(processors[p].Running, Now)) PutBack(p);
+        if (processors[p].Running == null) { Dispatch(p); return; }
+        Arm(p);
+        Publish(p);
+        Balance(p);
+    }
+
+    /// <summary>Gives away who had better be elsewhere.</summary>
+    private void Balance(int p)
+    {
+        SchedulerEntity* entity;
+        int to;
+        while (processors[p].Running != null && queues[p].Count != 0 && (entity = Placement.Find(queues + p, loads, p, null, Now, &to)) != null)
+        {
+            Give(entity, p, to);
+            Arrive(entity, to);
+        }
+    }
+
+    private void Give(SchedulerEntity* entity, int from, int to)
+    {
+        int index = IndexOf(entity);
+        queues[from].Remove(entity, Now);
+        Publish(from);
+        Placement.Send(entity, queues + from, loads[to], Now);
+        homes[index] = to;
+        Moves++;
+        MovesOf[index]++;
+    }
+
+    private void Arrive(SchedulerEntity* entity, int p)
+    {
+        if (processors[p].Running != null) Charge(p);
+        queues[p].Settle(entity, processors[p].Running == null && queues[p].IsEmpty);
+        if (!queues[p].TryEnqueue(entity, Now)) Post(Kind.CapEnds, IndexOf(entity), entity->CapClock);
+        else Enqueued(p);
     }
 
     private void Decide(int p)
@@ -152,36 +193,46 @@ public sealed unsafe class SchedulerSimulation : IDisposable
             Post(Kind.Wake, index, Now + behaviours[index].Sleep);
             Dispatch(p);
         }
-        else if (queues[p].IsTurnOver(running, Now)) { PutBack(p, true); Dispatch(p); }
-        else Arm(p);
+        else if (queues[p].IsTurnOver(running, Now)) { PutBack(p); Dispatch(p); }
+        else
+        {
+            Arm(p);
+            Publish(p);
+            Balance(p);
+        }
     }
 
-    private void PutBack(int p, bool isTurnOver)
+    private void PutBack(int p)
     {
         int index = IndexOf(processors[p].Running);
-        // Whoever is in the middle of a turn stays: elsewhere it would wait for the end of another's.
-        int home = isTurnOver ? Place(index) : p;
         wokenAt[index] = Now;
-        if (!queues[home].TryEnqueue(entities + index, Now)) Post(Kind.CapEnds, index, entities[index].CapClock);
+        if (!queues[p].TryEnqueue(entities + index, Now)) Post(Kind.CapEnds, index, entities[index].CapClock);
         processors[p].Running = null;
     }
 
     private void Dispatch(int p)
     {
         SchedulerEntity* next = queues[p].Take(Now);
+        processors[p].Version++;
         if (next == null)
         {
-            int from = Placement.ToTakeFrom(Loads());
-            if (from >= 0) { next = queues[from].TakeFor(queues + p, Now); Moves++; }
+            Publish(p);
+            int from = Placement.ToTakeFrom(loads);
+            if (from < 0) return;
+            next = queues[from].First;
+            while (next != null && next->HasPrecedence) next = next->Next;
+            if (next == null) return;
+            Give(next, from, p);
+            Arrive(next, p);
+            return;
         }
-        processors[p].Version++;
-        if (next == null) return;
         int index = IndexOf(next);
-        homes[index] = p;
         LongestWait[index] = Math.Max(LongestWait[index], Now - wokenAt[index]);
         processors[p].Running = next;
         processors[p].ChargedTo = Now;
         Arm(p);
+        Publish(p);
+        Balance(p);
     }
 
     private void Arm(int p)

@@ -80,6 +80,8 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
         first->InRegisters = null;
         machine.RootVp->Work = EntryWork.Interrupts;
         // What other tests have requested of the root is not this one's.
+        first->Visitors = 0;
+        machine.RootVp->Requests = 0;
         machine.RootVp->Apic.Init();
         machine.RootVp->OfferedVector = FakeBackend.State(machine.RootVp)->Offered = 0;
         FakeBackend.State(machine.RootVp)->Rflags |= InterruptFlag;
