@@ -19,6 +19,14 @@ public unsafe struct LogicalProcessor
     public VirtualProcessor* Loaded;
     /// <summary>Who exited last: the world switch keeps its state in registers until somebody else is entered.</summary>
     public VirtualProcessor* InRegisters;
+    /// <summary>A parent that the running one's intercept has woken: it is next (<see cref="Scheduler{TBackend}"/>, Scheduler.Answers.cs).</summary>
+    public VirtualProcessor* Answering;
+    /// <summary>Whose turn stands still while <see cref="Running"/>, its parent, answers: in no queue, and not charged since its <see cref="VirtualProcessor.DispatchTsc"/>.</summary>
+    public VirtualProcessor* Asking;
+    /// <summary>TSC of the intercept.</summary>
+    public ulong AskedAt;
+    /// <summary>It has its answer, and its parent runs on.</summary>
+    public bool IsAnswered;
     public RunQueue Queue;
     public TimerQueue Timers;
     /// <summary>The scheduler's own deadline: when its policy decides anew without an event, or earlier; the end of a grace.</summary>

@@ -92,6 +92,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     /// <summary>Somebody who was handed over is here.</summary>
     public static void Arrive(LogicalProcessor* processor, VirtualProcessor* vp)
     {
+        Settle(processor);
         TBackend.Arrive(vp);
         VirtualProcessors<TBackend>.FlushTranslations(vp);
         vp->Work |= EntryWork.Timers | EntryWork.Interrupts;

@@ -1,4 +1,5 @@
 // Runs virtual processors on this logical processor: halting, waking, suspending, and who is entered next. The policy is RunQueue's.
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.X64;
 
@@ -44,6 +45,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     }
 
     /// <summary>Gives a virtual processor a reason not to run. One that is running leaves before its next entry.</summary>
+    [SkipLocalsInit]
     public static void Suspend(VirtualProcessor* vp, uint reason)
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
@@ -54,14 +56,22 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     }
 
     /// <summary>Takes reasons away; with the last one the virtual processor is runnable.</summary>
+    [SkipLocalsInit]
     public static void Resume(VirtualProcessor* vp, uint reason)
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
         if ((vp->SuspendReasons & reason) == 0)
             return;
         vp->SuspendReasons &= ~reason;
-        if (!vp->IsRunnable || vp == processor->Running)
+        if (!vp->IsRunnable || vp == processor->Running || IsOfTurn(processor, vp))
             return;
+        Settle(processor);
+        Admit(processor, vp);
+    }
+
+    /// <summary>Queues a virtual processor that has become runnable, and has the running one leave for it if that is due.</summary>
+    private static void Admit(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
         ulong now = Instructions.RdTsc();
         VirtualProcessor* running = processor->Running;
         // Who has precedence has no place in virtual time, and gives the others none.
@@ -120,6 +130,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     /// <summary>A virtual processor that goes away, for good or to another processor. Its registers are in memory already.</summary>
     private static void Forget(LogicalProcessor* processor, VirtualProcessor* vp)
     {
+        Settle(processor);
         processor->Queue.Remove(&vp->Scheduling, Instructions.RdTsc());
         if (processor->Timers.Disarm(&vp->Timer) | processor->Timers.Disarm(&vp->CapTimer))
             Timers<TBackend>.Program(processor);
@@ -140,6 +151,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     public static void Yield(VirtualProcessor* vp)
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
+        Settle(processor);
         ulong now = Instructions.RdTsc();
         Charge(processor, vp, now);
         if (processor->Queue.Yield(&vp->Scheduling, now))
@@ -155,6 +167,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
         Partition* partition = vp->Partition;
+        Settle(processor);
         ulong now = Instructions.RdTsc();
         if (processor->Running != null)
             Charge(processor, processor->Running, now);
@@ -170,6 +183,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     public static void UpdateCounters(VirtualProcessor* vp)
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
+        Settle(processor);
         ulong now = Instructions.RdTsc();
         if (vp == processor->Running)
             Charge(processor, vp, now);
@@ -179,6 +193,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     /// <summary>Time that a virtual processor has run, in 100 ns.</summary>
     public static ulong RunTime(VirtualProcessor* vp)
     {
+        Settle(LogicalProcessor.Current);
         ulong ticks = vp->Scheduling.RunTime;
         if (LogicalProcessor.Current->Running == vp)
             ticks += Instructions.RdTsc() - vp->DispatchTsc;
@@ -189,10 +204,26 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     /// The slow half of the way back into a guest: whatever the work word asks for, and perhaps another guest. Null: nobody is to be entered before
     /// the world switch has put the state in its registers into memory and called <see cref="Park"/>.
     /// </summary>
+    [SkipLocalsInit]
     public static VirtualProcessor* PrepareEntry(VirtualProcessor* vp)
     {
         LogicalProcessor* processor = LogicalProcessor.Current;
         Ranks.RequireNone();
+        // Nothing but this to be done, and nobody else's business: see Scheduler.Answers.cs.
+        if (vp->Work == EntryWork.Reschedule && LogicalProcessors.IsSingle)
+        {
+            VirtualProcessor* next = PassTurn(processor, vp);
+            if (next != null)
+            {
+                vp->Work = 0;
+                vp = next;
+                if (vp->Work == 0)
+                {
+                    Load(processor, vp);
+                    return vp;
+                }
+            }
+        }
         processor->InRegisters = processor->Loaded;
         while (true)
         {
@@ -207,7 +238,8 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             if ((vp->Work & EntryWork.Reschedule) != 0)
             {
                 vp->Work &= ~EntryWork.Reschedule;
-                vp = SwitchFrom(processor, vp);
+                VirtualProcessor* next = PassTurn(processor, vp);
+                vp = next != null ? next : SwitchFrom(processor, vp);
                 if (vp == null || !LogicalProcessors.IsSingle && processor->Loaded != null && ProcessorBalance.IsUneven(processor))
                     return Unload(processor);
             }
@@ -224,20 +256,32 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             if (vp->Work != 0)
                 continue;
             if (processor->Loaded != vp)
-            {
-                if (processor->Loaded != null)
-                    TBackend.Leave(processor->Loaded);
-                processor->Loaded = vp;
-                TBackend.Enter(vp);
-            }
+                Load(processor, vp);
             if (!LogicalProcessors.IsSingle)
                 Announce(processor, vp);
             return vp;
         }
     }
 
+    /// <summary>What the world switch does not exchange, for another one than the last.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Load(LogicalProcessor* processor, VirtualProcessor* vp)
+    {
+        if (processor->Loaded != null)
+            TBackend.Leave(processor->Loaded);
+        processor->Loaded = vp;
+        TBackend.Enter(vp);
+    }
+
     private static VirtualProcessor* SwitchFrom(LogicalProcessor* processor, VirtualProcessor* vp)
     {
+        if (processor->Asking != null)
+        {
+            SettleTurn(processor);
+            // Whoever answered goes on: nobody takes the processor from it.
+            if (vp == processor->Running && vp->IsRunnable && vp->Scheduling.HasPrecedence)
+                return vp;
+        }
         ulong now = Instructions.RdTsc();
         if (processor->Running != null)
             Charge(processor, processor->Running, now);
