@@ -29,6 +29,8 @@ public static unsafe class RootPartition<TBackend> where TBackend : struct, IBac
         MapMemory(root);
 
         Require(VirtualProcessors<TBackend>.Create(root, 0, out VirtualProcessor* vp), "root: no memory for its virtual processor"u8);
+        // As most guests have it: then a switch between the two leaves XCR0 alone.
+        vp->Xcr0 = CpuidPolicy.ExtendedComponents;
         ReadMtrrs(vp);
         RootEntryState.Build(handover, out ulong cr3, out ulong entry, out ulong stack);
         SetRegisters(vp, handover, cr3, entry, stack);

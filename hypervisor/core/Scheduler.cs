@@ -36,11 +36,21 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     /// <summary>The guest idles until any interrupt is requested, deliverable or not, or a message has come that it polls for.</summary>
     public static void Idle(VirtualProcessor* vp)
     {
-        Interrupts<TBackend>.Synchronize(vp);
+        // What the guest took counts, the task priority does not.
+        if (!TBackend.TryRefreshApic(vp) && vp->OfferedVector != 0)
+            Interrupts<TBackend>.Synchronize(vp);
         if (vp->NmiPending || vp->Apic.TryGetCandidate(out _) || vp->Synic.IsPolledMessageWaiting)
             return;
         vp->IdleWait = true;
         vp->SuspendReasons |= SuspendReason.Halt;
+        vp->Work |= EntryWork.Reschedule;
+    }
+
+    /// <summary>Gives the running virtual processor a reason not to run: it leaves before its next entry.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void SuspendRunning(VirtualProcessor* vp, uint reason)
+    {
+        vp->SuspendReasons |= reason;
         vp->Work |= EntryWork.Reschedule;
     }
 

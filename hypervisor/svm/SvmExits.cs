@@ -17,7 +17,7 @@ public readonly unsafe partial struct SvmBackend
     private const ulong RflagsTf = 1 << 8, Dr6Bs = 1 << 14, Dr7Gd = 1 << 13;
 
     /// <summary>Called by the world switch (svm.asm) after every exit that was not a short one; the virtual processor to enter next.</summary>
-    [RuntimeExport("svm_handle_exit")]
+    [RuntimeExport("svm_handle_exit"), SkipLocalsInit]
     private static VirtualProcessor* HandleExit(VirtualProcessor* vp)
     {
         Vmcb* vmcb = StateOf(vp);

@@ -22,7 +22,9 @@ svm_run:
     sub rsp, 64
     mov qword [CURRENT], 0
     mov dword [COUNTDOWN], EXITS_PER_LOOK
-    mov rax, rcx
+    mov r12, rcx
+    open_components
+    mov rax, r12
     clgi
     sti
     test rax, rax

@@ -47,7 +47,9 @@ vmx_run:
     and rsp, -16
     sub rsp, 64
     mov qword [CURRENT], 0
-    mov rax, rcx
+    mov r12, rcx
+    open_components
+    mov rax, r12
     test rax, rax
     jz .park
 
