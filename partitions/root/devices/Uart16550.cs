@@ -59,16 +59,25 @@ public unsafe struct Uart16550
     }
 
     /// <summary>A read of 1, 2 or 4 bytes; a wide one is as many reads of neighbouring registers, as on an 8-bit bus.</summary>
-    public uint Read(ushort port, int size)
+    public uint Read(ushort port, int size) => size == 1 ? ReadRegister(port - Com1) : ReadWide(port, size);
+
+    private uint ReadWide(ushort port, int size)
     {
-        if (size == 1) return ReadRegister(port - Com1);
         uint value = 0;
         for (int i = 0; i < size; i++) value |= (uint)ReadRegister(port - Com1 + i) << (8 * i);
         return value;
     }
 
-    /// <summary>Whether a read of <paramref name="value"/> changed nothing: of the line status, without an error that it would clear. Guests that poll read little else.</summary>
-    public static bool IsQuietRead(ushort port, int size, uint value) => port == Com1 + 5 && size == 1 && (value & LsrOverrun) == 0;
+    /// <summary>Whether a read is of the line status and no other register. Guests that poll read little else.</summary>
+    public static bool IsLineStatus(ushort port, int size) => port == Com1 + 5 && size == 1;
+
+    /// <summary>The line status, if it has no error that the read would clear: then nothing has changed afterwards. False: use <see cref="Read"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly bool TryReadLineStatusQuietly(out uint value)
+    {
+        value = LineStatus();
+        return !_overrun;
+    }
 
     /// <summary>A write of 1, 2 or 4 bytes; what the guest sends goes to <paramref name="sink"/>.</summary>
     public void Write<TSink>(ushort port, int size, uint value, ref TSink sink) where TSink : struct, IByteSink
@@ -156,10 +165,13 @@ public unsafe struct Uart16550
 
     private byte ReadLineStatus()
     {
-        byte status = (byte)(LsrThrEmpty | LsrTransmitterEmpty | (_fifoCount != 0 ? LsrDataReady : 0) | (_overrun ? LsrOverrun : 0));
+        byte status = (byte)(LineStatus() | (_overrun ? LsrOverrun : 0));
         _overrun = false;
         return status;
     }
+
+    // But for the errors.
+    private readonly byte LineStatus() => (byte)(LsrThrEmpty | LsrTransmitterEmpty | (_fifoCount != 0 ? LsrDataReady : 0));
 
     private byte ReadModemStatus()
     {

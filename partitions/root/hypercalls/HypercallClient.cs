@@ -1,5 +1,6 @@
 // Makes hypercalls: parameter pages, repetition to the end, deposit and retry when the core runs short, one line a failure.
 using System;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Root.Kernel;
 using Lamina.Text;
@@ -70,7 +71,15 @@ public static unsafe class HypercallClient
         return ContinueReps(payer, control, count, result, input, callName);
     }
 
-    private static HvStatus ContinueReps(PartitionAccount* payer, HypercallInput control, uint count, HypercallResult result, byte* input, ReadOnlySpan<byte> callName)
+    /// <summary>
+    /// Whether a rep call is over and succeeded, told by one comparison. False says nothing, since the bits that TLFS reserves need not be zero:
+    /// <see cref="ContinueReps"/> looks at the fields.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool IsComplete(HypercallInput control, HypercallResult result) => result.Value == control.Value >> 32 << 32;
+
+    /// <summary>Takes a rep call, whose first part ended with <paramref name="result"/>, to its end; a failure is one line on the console.</summary>
+    internal static HvStatus ContinueReps(PartitionAccount* payer, HypercallInput control, uint count, HypercallResult result, byte* input, ReadOnlySpan<byte> callName)
     {
         int fruitless = 0;
         for (uint done = 0; ; result = new HypercallResult(Hypercall.Call(control.WithRepStartIndex(done).Value, (ulong)input, (ulong)Output)))

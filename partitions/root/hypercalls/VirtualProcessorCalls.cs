@@ -2,6 +2,7 @@
 using System;
 using System.Runtime.CompilerServices;
 using Lamina.Abi;
+using Lamina.Root.Kernel;
 
 namespace Lamina.Root.Hypercalls;
 
@@ -11,24 +12,44 @@ public unsafe struct RegisterBatch
     /// <summary>What fits behind the header of an input page.</summary>
     public const int Capacity = 127;
 
-    public int Count { get; private set; }
+    private readonly HvRegisterAssoc* _elements;
+    private int _count;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private RegisterBatch(byte* page, int count)
+    {
+        _elements = (HvRegisterAssoc*)(page + sizeof(HvInputSetVpRegisters));
+        _count = count;
+    }
+
+    /// <summary>Registers that are in it.</summary>
+    public readonly int Count => _count;
 
     /// <summary>An empty batch.</summary>
-    public static RegisterBatch Begin() => default;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static RegisterBatch Begin() => new(HypercallClient.RegisterInput, 0);
 
+    /// <summary>The batch last begun, into which <paramref name="count"/> registers have been put.</summary>
+    public static RegisterBatch Resume(int count) => new(HypercallClient.RegisterInput, count);
+
+    /// <summary>A register of up to 128 bits.</summary>
     public void Add(uint name, HvRegisterValue value)
     {
         if (Count == Capacity) return;
-        var elements = (HvRegisterAssoc*)(HypercallClient.RegisterInput + sizeof(HvInputSetVpRegisters));
-        elements[Count++] = new HvRegisterAssoc(name, value);
+        _elements[_count++] = new HvRegisterAssoc(name, value);
     }
 
-    // Word by word: what completes an intercept.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    /// <summary>A register of up to 64 bits.</summary>
     public void Add(uint name, ulong value)
     {
-        if (Count == Capacity) return;
-        ulong* element = (ulong*)((HvRegisterAssoc*)(HypercallClient.RegisterInput + sizeof(HvInputSetVpRegisters)) + Count++);
+        if (Count != Capacity) AddUnchecked(name, value);
+    }
+
+    /// <summary>For who adds few, since it is on the way of every intercept: no look at the capacity, and word by word.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddUnchecked(uint name, ulong value)
+    {
+        ulong* element = (ulong*)(_elements + _count++);
         element[0] = name;
         element[1] = 0;
         element[2] = value;
@@ -57,25 +78,40 @@ public static unsafe class VirtualProcessorCalls
     }
 
     /// <summary>HvCallSetVpRegisters of everything in the batch, in order; the batch is empty afterwards.</summary>
-    public static HvStatus Set(PartitionAccount* account, VpIndex vp, ref RegisterBatch batch) => Set(account, vp, ref batch, 0);
-
-    /// <summary>
-    /// HvCallSetVpRegisters of everything in the batch, then sleep until an interrupt is requested (it comes when interrupts are opened) or a polled
-    /// message has come. May return without sleep.
-    /// </summary>
-    public static HvStatus SetThenIdle(PartitionAccount* account, VpIndex vp, ref RegisterBatch batch) => Set(account, vp, ref batch, HvInputSetVpRegisters.ThenIdle);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static HvStatus Set(PartitionAccount* account, VpIndex vp, ref RegisterBatch batch, byte extension)
+    public static HvStatus Set(PartitionAccount* account, VpIndex vp, ref RegisterBatch batch)
     {
         uint count = (uint)batch.Count;
-        batch = RegisterBatch.Begin();
         if (count == 0) return HvStatus.HV_STATUS_SUCCESS;
-        var input = (HvInputSetVpRegisters*)HypercallClient.RegisterInput;
-        input->PartitionId = account->Id;
-        ((ulong*)input)[1] = vp.Value | (ulong)extension << 40;
+        PrepareSet(account, vp, batch);
+        batch = RegisterBatch.Begin();
         return HypercallClient.CallReps(account, HypercallCode.HvCallSetVpRegisters, count, HypercallClient.RegisterInput, "HvCallSetVpRegisters"u8);
     }
+
+    /// <summary>Addresses what is in the batch, which is not empty, for <see cref="SetPrepared"/>. No other batch may be begun before that.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static HypercallInput PrepareSet(PartitionAccount* account, VpIndex vp, in RegisterBatch batch)
+    {
+        ulong* header = (ulong*)HypercallClient.RegisterInput;
+        header[0] = account->Id.Value;
+        header[1] = vp.Value;
+        return HypercallInput.Rep(HypercallCode.HvCallSetVpRegisters, (uint)batch.Count);
+    }
+
+    /// <summary>HvCallSetVpRegisters of what <see cref="PrepareSet"/> has addressed. Unless it is complete, <see cref="ContinueSet"/> is next.</summary>
+    /// <param name="thenIdle">
+    /// Sleeps then until an interrupt is requested (it comes when interrupts are opened) or a polled message has come; may return without sleep.
+    /// </param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static HypercallResult SetPrepared(HypercallInput call, bool thenIdle)
+    {
+        var input = (HvInputSetVpRegisters*)HypercallClient.RegisterInput;
+        input->Extension = thenIdle ? HvInputSetVpRegisters.ThenIdle : (byte)0;
+        return new HypercallResult(Hypercall.Call(call.Value, (ulong)input, 0));
+    }
+
+    /// <summary>Deposits, and repeats what is left; a failure is reported.</summary>
+    internal static HvStatus ContinueSet(PartitionAccount* account, HypercallInput call, HypercallResult result) =>
+        HypercallClient.ContinueReps(account, call, call.RepCount, result, HypercallClient.RegisterInput, "HvCallSetVpRegisters"u8);
 
     /// <summary>HvCallSetVpRegisters of one register.</summary>
     public static HvStatus Set(PartitionAccount* account, VpIndex vp, uint name, ulong value)

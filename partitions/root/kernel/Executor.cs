@@ -91,14 +91,15 @@ public static unsafe class Executor
         Timers.Program(now < VmWorker.Due ? VmWorker.Due : VmWorker.OnTimer(now));
     }
 
-    // Who answers the last intercept and has nothing else to do sleeps in the same call. Interrupts stay closed until it is over: what is requested
+    // Who answers the last intercept and has nothing else to do sleeps in the same call. Interrupts are closed until it is over: what is requested
     // ends the sleep all the same.
     private static void SendReply()
     {
-        Timers.Program(VmWorker.Due);
         Instructions.Cli();
-        VmWorker.SendReply(thenIdle: now < VmWorker.Due && !Volatile.Read(ref awake) && queue.IsEmpty
-            && Synic.Peek(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX) == null);
+        ulong due = VmWorker.Due;
+        Timers.Program(due);
+        VmWorker.SendReply(thenIdle: now < due && !Volatile.Read(ref awake) && queue.IsEmpty
+            && !Synic.HasMessage(SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX));
         Instructions.Sti();
     }
 

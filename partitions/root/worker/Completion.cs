@@ -13,28 +13,41 @@ internal unsafe ref struct Completion
     private const ulong TrapFlag = 1 << 8, SingleStep = 1 << 14;
 
     private readonly VmMachine* _machine;
-    private readonly VpIndex _vp;
-    private readonly ulong _rip;
+    private readonly HvX64InterceptMessageHeader* _header;
     private RegisterBatch _batch;
 
+    /// <param name="header">That of the message, which stays where it is until all is committed.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Completion(VmMachine* machine, in HvX64InterceptMessageHeader header)
+    public Completion(VmMachine* machine, HvX64InterceptMessageHeader* header)
     {
         _machine = machine;
-        _vp = header.VpIndex;
-        _rip = header.Rip;
+        _header = header;
         _batch = RegisterBatch.Begin();
     }
 
+    /// <summary>All registers of a processor that an intercept changes fit into a batch several times.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Set(uint name, ulong value) => _batch.Add(name, value);
+    public void Set(uint name, ulong value) => _batch.AddUnchecked(name, value);
 
-    /// <summary>The instruction is done: RIP moves on (it wraps outside of 64-bit mode), and whoever steps through the guest gets his #DB.</summary>
-    public void Advance(in HvX64InterceptMessageHeader header, int length)
+    /// <summary>
+    /// The instruction is done: RIP moves on (it wraps outside of 64-bit mode), and whoever steps through the guest gets his #DB. Then as <see cref="Commit"/>.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public VmEnd Finish(int length)
     {
-        ulong next = _rip + (uint)length;
-        Set(HvRegisterName.HvX64RegisterRip, InterceptMode.Is64(header) ? next : (uint)next);
-        if ((header.Rflags & TrapFlag) != 0) InjectSingleStep();
+        ulong next = _header->Rip + (uint)length;
+        if (!InterceptMode.Is64(*_header)) next = (uint)next;
+        Set(HvRegisterName.HvX64RegisterRip, next);
+        return (_header->Rflags & TrapFlag) != 0 ? FinishStep(_machine, _header, _batch.Count) : Commit();
+    }
+
+    // Apart, with all by value: one whose address nobody takes is kept in registers.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static VmEnd FinishStep(VmMachine* machine, HvX64InterceptMessageHeader* header, int count)
+    {
+        var completion = new Completion(machine, header) { _batch = RegisterBatch.Resume(count) };
+        completion.InjectSingleStep();
+        return completion.Commit();
     }
 
     // SDM 3B, "Single-Step Exception Condition": a trap, after the instruction, with DR6.BS.
@@ -42,7 +55,7 @@ internal unsafe ref struct Completion
     {
         HvRegisterValue status = default;
         ReadOnlySpan<uint> name = [HvRegisterName.HvX64RegisterDr6];
-        if (!VirtualProcessorCalls.Get(&_machine->Account, _vp, name, &status).IsSuccess) return;
+        if (!VirtualProcessorCalls.Get(&_machine->Account, _header->VpIndex, name, &status).IsSuccess) return;
         Set(HvRegisterName.HvX64RegisterDr6, status.Reg64 | SingleStep);
         Set(HvRegisterName.HvRegisterPendingInterruption, default(HvX64PendingInterruptionRegister).WithInterruptionPending(true)
             .WithInterruptionType(HvX64PendingInterruptionType.HvX64PendingException).WithInterruptionVector(DebugVector).Value);
@@ -61,10 +74,11 @@ internal unsafe ref struct Completion
     /// <summary>
     /// Has the changes made, and the processor go on, by the <see cref="Reply"/> that the executor sends next: nothing else is to be called in between.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public VmEnd Commit()
     {
         Set(HvRegisterName.HvRegisterInterceptSuspend, 0);
-        Reply.Prepare(_machine, _vp, _batch);
+        Reply.Prepare(_machine, _header->VpIndex, _batch);
         return VmEnd.None;
     }
 

@@ -1,5 +1,6 @@
 // A guest's virtual memory from outside: translated page by page as its processor would, with the faults that it would take.
 using System;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Root.Hypercalls;
 using Lamina.X64.Decode;
@@ -126,6 +127,7 @@ internal unsafe ref struct GuestVirtual
 /// <summary>The processor's mode at an intercept.</summary>
 internal static class InterceptMode
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Is64(in HvX64InterceptMessageHeader header) => header.ExecutionState.EferLma && header.CsSegment.Attributes.Long;
 
     public static ProcessorMode Of(in HvX64InterceptMessageHeader header)

@@ -1,5 +1,6 @@
 // Sorts intercept messages by their type. TLFS, "Intercept Message Formats".
 using System;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Root.Kernel;
 using Lamina.Text;
@@ -9,12 +10,17 @@ namespace Lamina.Root.Worker;
 internal static unsafe class Intercepts
 {
     /// <summary>Handles one message of a running VM; other than <see cref="VmEnd.None"/>, the VM is to be ended.</summary>
-    public static VmEnd Handle(Vm* vm, HvMessage* message)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static VmEnd Handle(Vm* vm, HvMessage* message) =>
+        // The most frequent by far, and the one that guests poll with.
+        message->Header.MessageType == HvMessageType.HvMessageTypeX64IoPortIntercept
+            ? PortIntercept.Handle(vm, (HvX64IoPortInterceptMessage*)message->Payload) : HandleOther(vm, message);
+
+    private static VmEnd HandleOther(Vm* vm, HvMessage* message)
     {
         void* payload = message->Payload;
         switch (message->Header.MessageType)
         {
-            case HvMessageType.HvMessageTypeX64IoPortIntercept: return PortIntercept.Handle(vm, (HvX64IoPortInterceptMessage*)payload);
             case HvMessageType.HvMessageTypeUnmappedGpa:
             case HvMessageType.HvMessageTypeGpaIntercept: return MemoryIntercept.Handle(vm, (HvX64MemoryInterceptMessage*)payload);
             case HvMessageType.HvMessageTypeMsrIntercept: return MsrIntercept.Handle(vm, (HvX64MsrInterceptMessage*)payload);
@@ -41,14 +47,13 @@ internal static unsafe class Intercepts
     private static VmEnd CompleteCpuid(Vm* vm, HvX64CpuidInterceptMessage* message)
     {
         const int instructionLength = 2;
-        var completion = new Completion(vm->Machine, message->Header);
+        var completion = new Completion(vm->Machine, &message->Header);
         completion.Set(HvRegisterName.HvX64RegisterRax, message->DefaultResultRax);
         completion.Set(HvRegisterName.HvX64RegisterRbx, message->DefaultResultRbx);
         completion.Set(HvRegisterName.HvX64RegisterRcx, message->DefaultResultRcx);
         completion.Set(HvRegisterName.HvX64RegisterRdx, message->DefaultResultRdx);
         int length = message->Header.InstructionLength;
-        completion.Advance(message->Header, length == 0 ? instructionLength : length);
-        return completion.Commit();
+        return completion.Finish(length == 0 ? instructionLength : length);
     }
 
     private static VmEnd ReportUnknown(Vm* vm, HvMessage* message)

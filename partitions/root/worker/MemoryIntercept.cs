@@ -47,17 +47,16 @@ internal static unsafe class MemoryIntercept
         for (int i = 0; i < RegisterCount; i++) before[i] = registers[i];
         ulong value = instruction.ReadsMemory ? Read(vm, address, instruction.Size) : 0;
         if (instruction.Execute(registers, ref rflags, value, out ulong result)) Write(vm, address, instruction.Size, result);
-        var completion = new Completion(vm->Machine, message->Header);
+        var completion = new Completion(vm->Machine, &message->Header);
         SetChanged(ref completion, before, registers);
         if (rflags != message->Header.Rflags) completion.Set(HvRegisterName.HvX64RegisterRflags, rflags);
-        completion.Advance(message->Header, instruction.Length);
-        return completion.Commit();
+        return completion.Finish(instruction.Length);
     }
 
     /// <summary>One element of a string instruction; the next is a new intercept.</summary>
     private static VmEnd ExecuteString(Vm* vm, HvX64MemoryInterceptMessage* message, ref MmioInstruction instruction, ulong* registers)
     {
-        var completion = new Completion(vm->Machine, message->Header);
+        var completion = new Completion(vm->Machine, &message->Header);
         var memory = new GuestVirtual(vm->Machine, message->Header);
         ulong* before = stackalloc ulong[RegisterCount];
         for (int i = 0; i < RegisterCount; i++) before[i] = registers[i];
@@ -82,8 +81,7 @@ internal static unsafe class MemoryIntercept
             done = instruction.AdvanceString(registers, rflags);
         }
         SetChanged(ref completion, before, registers);
-        if (done) completion.Advance(message->Header, instruction.Length);
-        return completion.Commit();
+        return done ? completion.Finish(instruction.Length) : completion.Commit();
     }
 
     /// <summary>Reads from RAM or a device; all ones where there is neither, with one line for each region.</summary>
@@ -128,7 +126,7 @@ internal static unsafe class MemoryIntercept
                 .Text(", RIP "u8).Hex(message->Header.Rip);
             ConsoleOutput.Line(line.Written);
         }
-        var completion = new Completion(vm->Machine, message->Header);
+        var completion = new Completion(vm->Machine, &message->Header);
         completion.InjectGeneralProtection();
         return completion.Commit();
     }

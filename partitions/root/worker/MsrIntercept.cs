@@ -23,7 +23,7 @@ internal static unsafe class MsrIntercept
         vm->Machine->Counters.Msr++;
         bool isWrite = message->Header.InterceptAccessType == HvInterceptAccessType.HvInterceptAccessWrite;
         ulong value = message->Rdx << 32 | (uint)message->Rax;
-        var completion = new Completion(vm->Machine, message->Header);
+        var completion = new Completion(vm->Machine, &message->Header);
         if (isWrite && message->MsrNumber == HvMsr.HV_X64_MSR_RESET)
         {
             if ((value & 1) != 0) return VmEnd.Reset;
@@ -39,8 +39,7 @@ internal static unsafe class MsrIntercept
             return completion.Commit();
         }
         int length = message->Header.InstructionLength;
-        completion.Advance(message->Header, length == 0 ? InstructionLength : length);
-        return completion.Commit();
+        return completion.Finish(length == 0 ? InstructionLength : length);
     }
 
     /// <summary>Keeps and prints what the guest said about its crash; the VM ends after a moment's grace.</summary>

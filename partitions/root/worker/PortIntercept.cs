@@ -12,37 +12,63 @@ internal static unsafe class PortIntercept
     /// <summary>Elements that one intercept moves at most: the rest comes back, so that nobody waits long for the executor.</summary>
     private const int ElementsPerIntercept = 4096;
 
-    [SkipLocalsInit]
+    /// <summary>Answers one message. Here and in <see cref="Complete"/> is what most of them need, and nothing for which registers would be saved.</summary>
     public static VmEnd Handle(Vm* vm, HvX64IoPortInterceptMessage* message)
     {
         vm->Machine->Counters.Port++;
-        bool isInput = message->Header.InterceptAccessType == HvInterceptAccessType.HvInterceptAccessRead;
+        int length = message->Header.InstructionLength;
+        // IN and OUT without a prefix, of which the core says all: the access information is the size alone.
+        return message->AccessInfo.Value is 1 or 2 or 4 && length != 0
+            ? Complete(vm, message, message->AccessInfo.Value, length) : HandleUncommon(vm, message);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static VmEnd HandleUncommon(Vm* vm, HvX64IoPortInterceptMessage* message)
+    {
         if (message->AccessInfo.AccessSize is not (1 or 2 or 4))
         {
             VmLog.LineHex(vm, "the core reported a port access of a size that does not exist, port "u8, message->PortNumber);
             return VmEnd.Failed;
         }
-        if (message->AccessInfo.StringOp) return HandleString(vm, message, isInput);
+        if (message->AccessInfo.StringOp) return HandleString(vm, message);
         int length = message->Header.InstructionLength;
         if (length == 0 && !TryLength(vm, message, out length)) return UnknownInstruction(vm, message);
-        var completion = new Completion(vm->Machine, message->Header);
-        completion.Advance(message->Header, length);
-        int size = message->AccessInfo.AccessSize;
-        if (isInput)
-        {
-            uint value = VmDevices.ReadPort(vm, message->PortNumber, size);
-            completion.Set(HvRegisterName.HvX64RegisterRax, PortInstruction.MergeInput(message->Rax, size, value));
-        }
-        else
-        {
-            VmEnd end = VmDevices.WritePort(vm, message->PortNumber, size, PortInstruction.OutputValue(message->Rax, size));
-            if (end != VmEnd.None) return end;
-        }
-        return completion.Commit();
+        return Complete(vm, message, message->AccessInfo.AccessSize, length);
     }
 
-    private static VmEnd HandleString(Vm* vm, HvX64IoPortInterceptMessage* message, bool isInput)
+    private static bool IsInput(HvX64IoPortInterceptMessage* message) => message->Header.InterceptAccessType == HvInterceptAccessType.HvInterceptAccessRead;
+
+    /// <summary>IN or OUT of <paramref name="size"/> bytes, by an instruction of <paramref name="length"/> bytes.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static VmEnd Complete(Vm* vm, HvX64IoPortInterceptMessage* message, int size, int length)
     {
+        if (!IsInput(message)) return Output(vm, message, size, length);
+        return VmDevices.TryReadQuietly(vm, message->PortNumber, size, out uint value)
+            ? CompleteInput(vm, message, size, length, value) : Input(vm, message, size, length);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static VmEnd Input(Vm* vm, HvX64IoPortInterceptMessage* message, int size, int length) =>
+        CompleteInput(vm, message, size, length, VmDevices.ReadPort(vm, message->PortNumber, size));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static VmEnd CompleteInput(Vm* vm, HvX64IoPortInterceptMessage* message, int size, int length, uint value)
+    {
+        var completion = new Completion(vm->Machine, &message->Header);
+        completion.Set(HvRegisterName.HvX64RegisterRax, PortInstruction.MergeInput(message->Rax, size, value));
+        return completion.Finish(length);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static VmEnd Output(Vm* vm, HvX64IoPortInterceptMessage* message, int size, int length)
+    {
+        VmEnd end = VmDevices.WritePort(vm, message->PortNumber, size, PortInstruction.OutputValue(message->Rax, size));
+        return end != VmEnd.None ? end : new Completion(vm->Machine, &message->Header).Finish(length);
+    }
+
+    private static VmEnd HandleString(Vm* vm, HvX64IoPortInterceptMessage* message)
+    {
+        bool isInput = IsInput(message);
         if (!TryDecode(vm, message, out IoInstruction instruction)) return UnknownInstruction(vm, message);
         bool is64 = InterceptMode.Is64(message->Header);
         if (!TrySegmentBase(vm, message, instruction.Segment, is64, out ulong segmentBase)) return VmEnd.Failed;
@@ -52,11 +78,11 @@ internal static unsafe class PortIntercept
         VmEnd end = Move(vm, message->PortNumber, isInput, ref walk, ref memory);
         if (end != VmEnd.None) return end;
 
-        var completion = new Completion(vm->Machine, message->Header);
+        var completion = new Completion(vm->Machine, &message->Header);
         completion.Set(isInput ? HvRegisterName.HvX64RegisterRdi : HvRegisterName.HvX64RegisterRsi, walk.Index);
         completion.Set(HvRegisterName.HvX64RegisterRcx, walk.Count);
-        if (walk.IsDone || walk.IsCountZero) completion.Advance(message->Header, instruction.Length);
-        else if (memory.Fault.IsRaised) completion.InjectPageFault(memory.Fault);
+        if (walk.IsDone || walk.IsCountZero) return completion.Finish(instruction.Length);
+        if (memory.Fault.IsRaised) completion.InjectPageFault(memory.Fault);
         return completion.Commit();
     }
 

@@ -8,32 +8,39 @@ namespace Lamina.Root.Worker;
 /// <summary>One at a time: its registers lie in the client's register page from <see cref="Completion"/> on, until it is sent.</summary>
 internal static unsafe class Reply
 {
-    private static VmMachine* machine;
-    private static VpIndex processor;
-    private static RegisterBatch registers;
+    private static PartitionAccount* account; // null: none waits
+    private static HypercallInput call;
 
     /// <summary>Whether one waits to be sent.</summary>
-    public static bool IsPending => machine != null;
+    public static bool IsPending => account != null;
 
-    internal static void Prepare(VmMachine* vm, VpIndex vp, RegisterBatch batch)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Prepare(VmMachine* machine, VpIndex vp, in RegisterBatch batch)
     {
-        machine = vm;
-        processor = vp;
-        registers = batch;
+        account = &machine->Account;
+        call = VirtualProcessorCalls.PrepareSet(&machine->Account, vp, batch);
     }
 
     /// <summary>The virtual machine ends instead.</summary>
-    internal static void Drop() => machine = null;
+    internal static void Drop() => account = null;
 
     /// <summary>Sends it. False (reported): the core refused, and the processor does not go on.</summary>
     /// <param name="thenIdle">Sleeps then, until there is something to do: interrupts are to be closed.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool TrySend(bool thenIdle)
     {
-        VmMachine* vm = machine;
-        machine = null;
-        HvStatus status = thenIdle ? VirtualProcessorCalls.SetThenIdle(&vm->Account, processor, ref registers)
-            : VirtualProcessorCalls.Set(&vm->Account, processor, ref registers);
-        return status.IsSuccess;
+        HypercallInput prepared = call;
+        HypercallResult result = VirtualProcessorCalls.SetPrepared(prepared, thenIdle);
+        if (!HypercallClient.IsComplete(prepared, result)) return TryContinue(prepared, result);
+        account = null;
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool TryContinue(HypercallInput prepared, HypercallResult result)
+    {
+        PartitionAccount* payer = account;
+        account = null;
+        return VirtualProcessorCalls.ContinueSet(payer, prepared, result).IsSuccess;
     }
 }

@@ -1,5 +1,6 @@
 // A VM's devices: who answers which port and address, and where their interrupts go.
 using System;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Root.Config;
 using Lamina.Root.Devices;
@@ -59,6 +60,16 @@ public unsafe struct VmDevices
         return true;
     }
 
+    /// <summary>An IN that changes nothing in its device, as those do that poll. False, and nothing read: it is for <see cref="ReadPort"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool TryReadQuietly(Vm* vm, ushort port, int size, out uint value)
+    {
+        value = 0;
+        if (!Uart16550.IsLineStatus(port, size)) return false;
+        VmDevices* devices = &vm->Machine->Devices;
+        return devices->_hasCom1 && devices->_com1.TryReadLineStatusQuietly(out value);
+    }
+
     /// <summary>An IN of 1, 2 or 4 bytes.</summary>
     internal static uint ReadPort(Vm* vm, ushort port, int size)
     {
@@ -68,7 +79,7 @@ public unsafe struct VmDevices
         {
             case PortDevice.Com1:
                 value = devices->_com1.Read(port, size);
-                if (!Uart16550.IsQuietRead(port, size, value)) UpdateCom1(vm);
+                UpdateCom1(vm);
                 return value;
             case PortDevice.Cmos: return devices->_clock.Read(port, size, UnixTime);
             case PortDevice.Power:

@@ -1,6 +1,7 @@
 // The VM worker: what the root's executor calls when messages arrive, time passes, or someone types.
 using System;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Drivers.Storage.Registry;
 using Lamina.Root.Config;
@@ -16,6 +17,7 @@ public static unsafe class VmWorker
     /// <summary>Ctrl-].</summary>
     private const byte LeaveKey = 0x1D;
 
+    private static Vm* _replies; // whose intercept was the last
     private static MachineConfig* _config;
     private static Vm* _vms;
     private static int _count;
@@ -24,7 +26,6 @@ public static unsafe class VmWorker
     private static CycleTest* _cycle;
     private static DiskListener _disksSettled;
 
-    private static Vm* _replies;
     private static ulong _due;
 
     /// <summary>When <see cref="OnTimer"/> has something to look at, 100 ns. May be early, never late.</summary>
@@ -73,23 +74,50 @@ public static unsafe class VmWorker
     /// </summary>
     public static void OnMessage(HvMessage* message)
     {
-        Vm* vm = Find(new PartitionId(message->Header.SenderOrPort));
-        if (vm == null || !vm->IsActive) return;
+        // Most often the one of last time.
+        Vm* vm = _replies;
+        if (!IsSender(vm, message))
+        {
+            vm = FindSender(message);
+            if (vm == null) return;
+            _replies = vm;
+        }
         if (*(uint*)message->Payload >= vm->Machine->ProcessorCount) return;
         VmEnd end = Intercepts.Handle(vm, message);
-        _replies = vm;
-        if (end == VmEnd.None) return;
+        if (end != VmEnd.None) EndInstead(vm, end);
+    }
+
+    /// <summary>Whether the message is about this VM, and it is active.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsSender(Vm* vm, HvMessage* message)
+    {
+        if (vm == null || vm->Machine == null) return false;
+        if (vm->State != VmState.Running && vm->State != VmState.Paused) return false;
+        return vm->Machine->Account.Id.Value == message->Header.SenderOrPort;
+    }
+
+    /// <summary>The active VM that a message is about; null: there is none.</summary>
+    private static Vm* FindSender(HvMessage* message)
+    {
+        for (int i = 0; i < _count; i++) if (IsSender(Get(i), message)) return Get(i);
+        return null;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void EndInstead(Vm* vm, VmEnd reason)
+    {
         Reply.Drop();
-        End(vm, end);
+        End(vm, reason);
     }
 
     /// <summary>Whether a child's processor waits for the answer to its intercept.</summary>
     public static bool IsReplyPending => Reply.IsPending;
 
     /// <summary>Lets the processor go on. With <paramref name="thenIdle"/>, and interrupts closed, sleeps until there is something to do.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SendReply(bool thenIdle)
     {
-        if (!Reply.TrySend(thenIdle)) End(_replies, VmEnd.Failed);
+        if (!Reply.TrySend(thenIdle)) EndInstead(_replies, VmEnd.Failed);
     }
 
     /// <summary>A message of a child to its bus. Those of earlier runs are dropped.</summary>
@@ -228,15 +256,6 @@ public static unsafe class VmWorker
     internal static Vm* Find(ReadOnlySpan<byte> name)
     {
         for (int i = 0; i < _count; i++) if (ConfigKeys.SameName(Get(i)->Name, name)) return Get(i);
-        return null;
-    }
-
-    private static Vm* Find(PartitionId id)
-    {
-        // Most often the one of last time.
-        if (_replies != null && _replies->IsActive && _replies->Machine->Account.Id == id) return _replies;
-        for (int i = 0; i < _count; i++)
-            if (Get(i)->Machine != null && Get(i)->Machine->IsCreated && Get(i)->Machine->Account.Id == id) return Get(i);
         return null;
     }
 

@@ -247,6 +247,41 @@ public unsafe class VmWorkerTests : IDisposable
         Command("stop tiny");
     }, iter: 50, threads: 1);
 
+    [Theory]
+    [InlineData(true, 0x3FD)] // the line status
+    [InlineData(true, 0x71)]
+    [InlineData(false, 0x3FF)]
+    public void A_port_instruction_that_is_stepped_over_raises_a_debug_exception(bool input, ushort port)
+    {
+        const ulong trapFlag = 1 << 8, singleStep = 1 << 14;
+        Command("start tiny");
+        SetRegister(HvRegisterName.HvX64RegisterDr6, 0xFFFF0FF0);
+        if (input) Assert.NotEqual(ulong.MaxValue, In(port, rflags: 2 | trapFlag));
+        else Out(port, 1, rflags: 2 | trapFlag);
+        AssertCompleted();
+        Assert.Equal(0xFFFF0FF0 | singleStep, FakeCore.Child.Register(HvRegisterName.HvX64RegisterDr6));
+        var pending = new HvX64PendingInterruptionRegister(FakeCore.Child.Register(HvRegisterName.HvRegisterPendingInterruption));
+        Assert.Equal((true, 1, false), (pending.InterruptionPending, (int)pending.InterruptionVector, pending.DeliverErrorCode));
+    }
+
+    [Fact]
+    public void A_port_instruction_of_unknown_length_is_decoded()
+    {
+        Command("start tiny");
+        Assert.Equal(0xFFFFFFFF_FFFFFF60, In(0x3FD, rep: true));
+        AssertCompleted(length: 2);
+    }
+
+    [Fact]
+    public void A_processor_that_cannot_be_answered_ends_its_VM()
+    {
+        Command("start tiny");
+        FakeCore.FailAt = FakeCore.CallCount;
+        Out(0x3FF, 1);
+        Assert.Equal(["VM tiny: HvCallSetVpRegisters: HV_STATUS_OPERATION_FAILED", "VM tiny: ended"], ConsoleOutput.Lines.TakeLast(2));
+        Assert.Equal(0, FakeCore.ChildCount);
+    }
+
     [Fact]
     public void Other_MSRs_are_general_protection()
     {

@@ -63,14 +63,14 @@ public static unsafe class WorkerHost
         foreach (char value in text) VmWorker.OnInput((byte)value);
     }
 
-    private static HvX64InterceptMessageHeader Header(byte access, byte length) => new()
+    private static HvX64InterceptMessageHeader Header(byte access, byte length, ulong rflags = 2) => new()
     {
         InstructionLengthAndCr8 = length,
         InterceptAccessType = access,
         ExecutionState = default(HvX64VpExecutionState).WithCr0Pe(true).WithEferLma(true),
         CsSegment = new HvX64SegmentRegister { Attributes = new HvX64SegmentAttributes(0xA09B) },
         Rip = 0x1000,
-        Rflags = 2,
+        Rflags = rflags,
     };
 
     private static void Send(uint type, void* payload, int size, ulong partition = 0)
@@ -84,23 +84,29 @@ public static unsafe class WorkerHost
     }
 
     /// <summary>The guest executes OUT.</summary>
-    public static void Out(ushort port, uint value, byte size = 1)
+    public static void Out(ushort port, uint value, byte size = 1, ulong rflags = 2)
     {
         HvX64IoPortInterceptMessage message = default;
-        message.Header = Header(HvInterceptAccessType.HvInterceptAccessWrite, 1);
+        message.Header = Header(HvInterceptAccessType.HvInterceptAccessWrite, 1, rflags);
         message.PortNumber = port;
         message.AccessInfo = new HvX64IoPortAccessInfo(size, false, false);
         message.Rax = value;
         Send(HvMessageType.HvMessageTypeX64IoPortIntercept, &message, sizeof(HvX64IoPortInterceptMessage));
     }
 
-    /// <summary>The guest executes IN; returns RAX, which was all ones.</summary>
-    public static ulong In(ushort port, byte size = 1)
+    /// <summary>The guest executes IN; returns RAX, which was all ones. With a REP prefix, which does nothing, the core does not say the length either.</summary>
+    public static ulong In(ushort port, byte size = 1, ulong rflags = 2, bool rep = false)
     {
         HvX64IoPortInterceptMessage message = default;
-        message.Header = Header(HvInterceptAccessType.HvInterceptAccessRead, 1);
+        message.Header = Header(HvInterceptAccessType.HvInterceptAccessRead, (byte)(rep ? 0 : 1), rflags);
         message.PortNumber = port;
-        message.AccessInfo = new HvX64IoPortAccessInfo(size, false, false);
+        message.AccessInfo = new HvX64IoPortAccessInfo(size, false, rep);
+        if (rep)
+        {
+            message.InstructionByteCount = 2;
+            message.InstructionBytes[0] = 0xF3;
+            message.InstructionBytes[1] = 0xEC;
+        }
         message.Rax = ulong.MaxValue;
         Send(HvMessageType.HvMessageTypeX64IoPortIntercept, &message, sizeof(HvX64IoPortInterceptMessage));
         return FakeCore.Child.Register(HvRegisterName.HvX64RegisterRax);

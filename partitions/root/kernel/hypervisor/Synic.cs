@@ -49,20 +49,26 @@ public static unsafe class Synic
         return true;
     }
 
+    /// <summary>Whether a SINT's slot holds a message.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool HasMessage(uint sint)
+    {
+        uint* type = &(slots + sint)->Header.MessageType;
+        return Volatile.Read(ref *type) != HvMessageType.HvMessageTypeNone;
+    }
+
     /// <summary>
     /// The message in a SINT's slot, where it lies; <see cref="Free"/> gives the slot back. Only the core writes there, and not before. Null: none.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HvMessage* Peek(uint sint)
-    {
-        HvMessage* slot = slots + sint;
-        return Volatile.Read(ref slot->Header.MessageType) == HvMessageType.HvMessageTypeNone ? null : slot;
-    }
+    public static HvMessage* Peek(uint sint) => HasMessage(sint) ? slots + sint : null;
 
     /// <summary>Frees a slot, then looks at the pending flag: in this order because the core sets the flag when it finds the slot taken, so that one side sees the other.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Free(HvMessage* slot)
     {
-        Volatile.Write(ref slot->Header.MessageType, HvMessageType.HvMessageTypeNone);
+        uint* type = &slot->Header.MessageType;
+        Volatile.Write(ref *type, HvMessageType.HvMessageTypeNone);
         Interlocked.MemoryBarrier();
         if ((Volatile.Read(ref slot->Header.MessageFlags) & HvMessageHeader.MessagePending) != 0) Instructions.WrMsr(HvMsr.HV_X64_MSR_EOM, 0);
     }

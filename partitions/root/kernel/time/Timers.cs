@@ -57,7 +57,8 @@ public static unsafe class Timers
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Program(ulong otherDeadline)
     {
-        ulong next = list.Next < otherDeadline ? list.Next : otherDeadline;
+        ulong next = list.Next;
+        if (next > otherDeadline) next = otherDeadline;
         if (next < programmed) Set(next);
     }
 

@@ -1,6 +1,7 @@
 // What port instructions do to registers, and where the string forms find their next element.
 // SDM 2, "INS/INSB/INSW/INSD", "OUTS/OUTSB/OUTSW/OUTSD", "REP/REPE/REPZ".
 using System;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 
 namespace Lamina.Root.Worker;
@@ -8,6 +9,7 @@ namespace Lamina.Root.Worker;
 public static class PortInstruction
 {
     /// <summary>RAX after an input of <paramref name="size"/> bytes: narrow ones leave the rest, 32 bits clear it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong MergeInput(ulong rax, int size, uint value) => size switch
     {
         1 => rax & ~0xFFUL | value & 0xFF,
