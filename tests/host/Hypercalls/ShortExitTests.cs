@@ -117,7 +117,7 @@ public sealed unsafe class ShortExitTests(TestMachine machine)
 
     private static bool TryPort(VirtualProcessor* vp, ushort port, byte size, bool isIn)
     {
-        bool isShort = ShortExits<FakeBackend>.IsWithoutDevice(vp, port, size);
+        bool isShort = size == 1 && !PortExits<FakeBackend>.IsIntercepted(vp->Partition, (uint)port);
         if (isShort) ShortExits<FakeBackend>.Port(vp, isIn);
         return isShort;
     }
