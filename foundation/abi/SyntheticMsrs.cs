@@ -158,6 +158,9 @@ public readonly struct SintMsr(ulong value)
     /// <summary>What the register holds after reset: masked, vector 0.</summary>
     public static SintMsr Reset => new(1UL << 16);
 
+    /// <summary>Neither masked nor polled.</summary>
+    public bool Interrupts => (Value & (1UL << 16 | 1UL << 18)) == 0;
+
     public SintMsr WithVector(byte vector) => new(BitField.Insert(Value, 7, 0, vector));
     public SintMsr WithMasked(bool on) => new(BitField.WithBit(Value, 16, on));
     public SintMsr WithAutoEoi(bool on) => new(BitField.WithBit(Value, 17, on));

@@ -54,6 +54,8 @@ public unsafe interface IBackend
     static abstract ulong GetRip(VirtualProcessor* vp);
     /// <summary>Continues there, behind an instruction that the core carried out: the interrupt shadow ends, a single-step trap is due.</summary>
     static abstract void SetRip(VirtualProcessor* vp, ulong value);
+    /// <summary>RIP as the parent sets it, which has carried out the instruction there: the interrupt shadow ends. Traps are its own affair.</summary>
+    static abstract void ContinueAt(VirtualProcessor* vp, ulong rip);
     static abstract ulong GetRflags(VirtualProcessor* vp);
     static abstract ulong GetCr0(VirtualProcessor* vp);
     static abstract ulong GetCr3(VirtualProcessor* vp);
@@ -73,7 +75,7 @@ public unsafe interface IBackend
     static abstract HvStatus GetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value);
 
     /// <summary>The opposite; values that the processor would refuse at entry are refused here, so that an entry cannot fail by them.</summary>
-    /// A new RIP ends the interrupt shadow: the parent has carried out the instruction that was in it.
+    /// A new RIP is <see cref="ContinueAt"/>.
     static abstract HvStatus SetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value);
 
     /// <summary>RIP goes behind the instruction that exited; the interrupt shadow ends.</summary>

@@ -10,7 +10,6 @@ namespace Lamina.Hypervisor.Core;
 public static unsafe class Intercepts<TBackend> where TBackend : struct, IBackend
 {
     private const uint Sint = SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX;
-    private const ulong Cr0Pe = 1, Cr0Am = 1 << 18, EferLma = 1 << 10;
 
     /// <summary>The parent's virtual processor that intercept messages go to.</summary>
     private static VirtualProcessor* Parent => Partitions.Root->GetVp(0);
@@ -19,9 +18,22 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
     /// Starts a message: where the parent will read it, or, while the parent has another, in the virtual processor's own. Its common header is filled, the rest
     /// zeroed. Under the lock of the parent's SynIC until <see cref="Send"/>.
     /// </summary>
-    private static T* Begin<T>(VirtualProcessor* vp, byte accessType, byte instructionLength) where T : unmanaged => (T*)Begin(vp, sizeof(T), accessType, instructionLength);
+    private static T* Begin<T>(VirtualProcessor* vp, byte accessType, uint instructionLength) where T : unmanaged => (T*)Begin(vp, sizeof(T), accessType, instructionLength);
 
-    private static ulong* Begin(VirtualProcessor* vp, int payloadSize, byte accessType, byte instructionLength)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static ulong* Begin(VirtualProcessor* vp, int payloadSize, byte accessType, uint instructionLength)
+    {
+        ulong* payload = Open(vp, payloadSize, accessType, instructionLength)->Payload;
+        for (int i = HeaderWords; i < payloadSize + 7 >> 3; i++) payload[i] = 0;
+        return payload;
+    }
+
+    /// <summary>Words of the payload that all intercepts have in common.</summary>
+    private static int HeaderWords => sizeof(HvX64InterceptMessageHeader) / 8;
+
+    /// <summary>The same, but that the rest is left to the caller. Together with <see cref="Close"/> in one frame, for the most frequent intercept.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static HvMessage* Open(VirtualProcessor* vp, int payloadSize, byte accessType, uint instructionLength)
     {
         if (vp->Intercept.IsQueued)
             Withdraw(vp);
@@ -30,21 +42,22 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         HvMessage* message = parent->Synic.TryClaim((int)Sint);
         if (message == null)
             message = &vp->InterceptMessage;
-        // The common header is filled whole.
-        for (int i = sizeof(HvX64InterceptMessageHeader) / 8; i < payloadSize + 7 >> 3; i++) message->Payload[i] = 0;
-        message->Header.PayloadSize = (byte)payloadSize;
+        // All of it is read before the first is written: the compiler looks for the backend's state once then.
+        HvX64VpExecutionState state = HvX64VpExecutionState.Of(TBackend.GetCpl(vp), TBackend.GetCr0(vp), TBackend.GetEfer(vp), TBackend.HasPendingInjection(vp));
+        uint lengthAndCr8 = instructionLength & 0xF | TBackend.GetTaskPriority(vp) & 0xF0u;
+        ulong rip = TBackend.GetRip(vp), rflags = TBackend.GetRflags(vp);
+        // The size, no flags, and no type until it is sent.
+        *(ulong*)&message->Header = (ulong)payloadSize << 32;
         message->Header.SenderOrPort = vp->Partition->Id;
         HvX64InterceptMessageHeader* header = (HvX64InterceptMessageHeader*)message->Payload;
         header->VpIndex = new VpIndex(vp->Index);
-        header->InstructionLengthAndCr8 = (byte)(instructionLength & 0xF | TBackend.GetTaskPriority(vp) & 0xF0);
+        header->InstructionLengthAndCr8 = (byte)lengthAndCr8;
         header->InterceptAccessType = accessType;
-        ulong cr0 = TBackend.GetCr0(vp);
-        header->ExecutionState = HvX64VpExecutionState.Of(TBackend.GetCpl(vp), (cr0 & Cr0Pe) != 0, (cr0 & Cr0Am) != 0, (TBackend.GetEfer(vp) & EferLma) != 0,
-            TBackend.HasPendingInjection(vp));
+        header->ExecutionState = state;
         TBackend.GetCodeSegment(vp, &header->CsSegment);
-        header->Rip = TBackend.GetRip(vp);
-        header->Rflags = TBackend.GetRflags(vp);
-        return message->Payload;
+        header->Rip = rip;
+        header->Rflags = rflags;
+        return message;
     }
 
     private static void CopySegment(VirtualProcessor* vp, uint name, HvX64SegmentRegister* destination)
@@ -57,25 +70,33 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
 
     /// <summary>Suspends the virtual processor and sends its message. The root has no parent: what would be intercepted there stops the machine.</summary>
     /// <param name="payload">What <see cref="Begin"/> gave.</param>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Send(VirtualProcessor* vp, void* payload, uint messageType, uint counter = HvStatsVpCounters.VpOtherMessages)
     {
-        HvMessage* message = (HvMessage*)((byte*)payload - sizeof(HvMessageHeader));
+        byte vector = Close(vp, (HvMessage*)((byte*)payload - sizeof(HvMessageHeader)), messageType, counter, out VirtualProcessor* parent);
+        Messages<TBackend>.AssertSint(parent, vector);
+    }
+
+    /// <returns>What to assert at the parent.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static byte Close(VirtualProcessor* vp, HvMessage* message, uint messageType, uint counter, out VirtualProcessor* parent)
+    {
         if (vp->Partition->IsRoot)
             StopRoot(vp, message, messageType);
         vp->Count(counter);
         // First: a parent elsewhere may answer at once.
-        Scheduler<TBackend>.Suspend(vp, SuspendReason.Intercept);
-        VirtualProcessor* parent = Parent;
-        byte vector;
-        if (message != &vp->InterceptMessage)
-            vector = parent->Synic.Publish((int)Sint, message, messageType);
-        else
-        {
-            message->Header.MessageType = messageType;
-            vector = parent->Synic.Enqueue((int)Sint, &vp->Intercept);
-        }
+        Scheduler<TBackend>.SuspendRunning(vp, SuspendReason.Intercept);
+        parent = Parent;
+        byte vector = message != &vp->InterceptMessage ? parent->Synic.Publish((int)Sint, message, messageType) : Enqueue(vp, parent, messageType);
         parent->SynicLock.Release(LockRank.Synic);
-        Messages<TBackend>.AssertSint(parent, vector);
+        return vector;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static byte Enqueue(VirtualProcessor* vp, VirtualProcessor* parent, uint messageType)
+    {
+        vp->InterceptMessage.Header.MessageType = messageType;
+        return parent->Synic.Enqueue((int)Sint, &vp->Intercept);
     }
 
     /// <summary>Takes back a message that still waits for the parent's slot.</summary>
@@ -113,25 +134,35 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
         Panic.Stop(line.Written);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void IoPort(VirtualProcessor* vp, ushort port, byte size, bool isIn, bool isString, bool hasRep, byte length)
+    private static byte AccessType(bool isIn) => isIn ? HvInterceptAccessType.HvInterceptAccessRead : HvInterceptAccessType.HvInterceptAccessWrite;
+
+    /// <summary>A single access.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void IoPort(VirtualProcessor* vp, ushort port, HvX64IoPortAccessInfo access, bool isIn, uint length)
     {
-        // A single access has nothing to say behind RAX: that part is neither filled nor copied.
-        HvX64IoPortInterceptMessage* message = (HvX64IoPortInterceptMessage*)Begin(vp,
-            isString ? sizeof(HvX64IoPortInterceptMessage) : sizeof(HvX64InterceptMessageHeader) + 16,
-            isIn ? HvInterceptAccessType.HvInterceptAccessRead : HvInterceptAccessType.HvInterceptAccessWrite, length);
+        // It has nothing to say behind RAX: that part is neither filled nor copied.
+        HvMessage* message = Open(vp, sizeof(HvX64InterceptMessageHeader) + 16, AccessType(isIn), length);
+        // PortNumber, AccessInfo, no instruction bytes.
+        message->Payload[HeaderWords] = port | (uint)access.Value << 16;
+        message->Payload[HeaderWords + 1] = vp->Gpr[Gpr.Rax];
+        byte vector = Close(vp, message, HvMessageType.HvMessageTypeX64IoPortIntercept, HvStatsVpCounters.VpIoInterceptMessages, out VirtualProcessor* parent);
+        Messages<TBackend>.AssertSint(parent, vector);
+    }
+
+    /// <summary>INS or OUTS.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void IoPortString(VirtualProcessor* vp, ushort port, HvX64IoPortAccessInfo access, bool isIn, uint length)
+    {
+        HvX64IoPortInterceptMessage* message = Begin<HvX64IoPortInterceptMessage>(vp, AccessType(isIn), length);
         message->PortNumber = port;
-        message->AccessInfo = new HvX64IoPortAccessInfo(size, isString, hasRep);
+        message->AccessInfo = access;
         message->Rax = vp->Gpr[Gpr.Rax];
-        if (isString)
-        {
-            message->InstructionByteCount = (byte)GuestInstruction<TBackend>.Fetch(vp, message->InstructionBytes);
-            CopySegment(vp, HvRegisterName.HvX64RegisterDs, &message->DsSegment);
-            CopySegment(vp, HvRegisterName.HvX64RegisterEs, &message->EsSegment);
-            message->Rcx = vp->Gpr[Gpr.Rcx];
-            message->Rsi = vp->Gpr[Gpr.Rsi];
-            message->Rdi = vp->Gpr[Gpr.Rdi];
-        }
+        message->InstructionByteCount = (byte)GuestInstruction<TBackend>.Fetch(vp, message->InstructionBytes);
+        CopySegment(vp, HvRegisterName.HvX64RegisterDs, &message->DsSegment);
+        CopySegment(vp, HvRegisterName.HvX64RegisterEs, &message->EsSegment);
+        message->Rcx = vp->Gpr[Gpr.Rcx];
+        message->Rsi = vp->Gpr[Gpr.Rsi];
+        message->Rdi = vp->Gpr[Gpr.Rdi];
         Send(vp, message, HvMessageType.HvMessageTypeX64IoPortIntercept, HvStatsVpCounters.VpIoInterceptMessages);
     }
 

@@ -1,5 +1,6 @@
 // Messages and events into a virtual processor's SynIC, and what its writes to SynIC registers bring about.
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Synic;
 
@@ -55,10 +56,13 @@ public static unsafe class Messages<TBackend> where TBackend : struct, IBackend
     internal static void AssertSint(VirtualProcessor* vp, byte vector)
     {
         if (vector != 0)
-            Interrupts<TBackend>.Assert(vp, vector, false);
+            AssertVector(vp, vector);
         else if (vp->Synic.HasPolledSints)
             WakePoller(vp);
     }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void AssertVector(VirtualProcessor* vp, byte vector) => Interrupts<TBackend>.Assert(vp, vector, false);
 
     /// <summary>A virtual processor that polls for messages looks again.</summary>
     public static void WakePoller(VirtualProcessor* vp)

@@ -1,4 +1,5 @@
 // All partitions of the machine, and a partition's life: created, initialized, finalized, deleted. TLFS, "Partition Manager".
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 using Lamina.Hypervisor.Hypercalls;
 using Lamina.X64;
@@ -15,7 +16,11 @@ public static unsafe class Partitions
     private static class Sequence { internal static ulong Last; }
 
     /// <summary>The root; null before it was installed.</summary>
-    public static Partition* Root => (Partition*)Storage.Table.Entries[(int)Partition.RootId];
+    public static Partition* Root
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (Partition*)Storage.Table.Entries[Partition.RootId];
+    }
 
     /// <summary>The partition in a slot, or null.</summary>
     public static Partition* At(int slot) => (Partition*)Storage.Table.Entries[slot];
@@ -23,9 +28,13 @@ public static unsafe class Partitions
     /// <summary>Finds a partition that has not been deleted.</summary>
     public static bool TryFind(ulong id, out Partition* partition)
     {
-        partition = (Partition*)Storage.Table.Entries[(int)(id % Maximum)];
+        partition = InSlotOf(id);
         return partition != null && partition->Id == id;
     }
+
+    /// <summary>The only partition that can have this identity, or null.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Partition* InSlotOf(ulong id) => (Partition*)Storage.Table.Entries[id % Maximum];
 
     /// <summary>Makes a zeroed page the partition <paramref name="id"/>, in state Created with the usual privileges. The slot must be free.</summary>
     public static Partition* Install(ulong physicalPage, ulong id)

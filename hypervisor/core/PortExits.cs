@@ -6,14 +6,35 @@ namespace Lamina.Hypervisor.Core;
 
 public static unsafe class PortExits<TBackend> where TBackend : struct, IBackend
 {
-    public static void Handle(VirtualProcessor* vp, ushort port, byte size, bool isIn, bool isString, bool hasRep, byte length)
+    // What is done next is jumped to, each with a frame of its own: this one, on the way of every access, has none.
+    public static void Handle(VirtualProcessor* vp, ushort port, HvX64IoPortAccessInfo access, bool isIn, uint length)
     {
         vp->Count(HvStatsVpCounters.VpIoInstructionsCount);
-        if (isString || (size == 1 ? IsIntercepted(vp->Partition, port) : IsIntercepted(vp->Partition, port, size)))
-        {
-            Intercepts<TBackend>.IoPort(vp, port, size, isIn, isString, hasRep, length);
-            return;
-        }
+        if (access.Value != SingleByte)
+            HandleOther(vp, port, access, isIn, length);
+        else if (IsIntercepted(vp->Partition, port))
+            Intercepts<TBackend>.IoPort(vp, port, access, isIn, length);
+        else
+            Complete(vp, 1, isIn);
+    }
+
+    /// <summary>Access of one byte, and nothing else about it.</summary>
+    private const byte SingleByte = 1;
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void HandleOther(VirtualProcessor* vp, ushort port, HvX64IoPortAccessInfo access, bool isIn, uint length)
+    {
+        if (access.StringOp)
+            Intercepts<TBackend>.IoPortString(vp, port, access, isIn, length);
+        else if (IsIntercepted(vp->Partition, port, access.AccessSize))
+            Intercepts<TBackend>.IoPort(vp, port, access, isIn, length);
+        else
+            Complete(vp, access.AccessSize, isIn);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Complete(VirtualProcessor* vp, byte size, bool isIn)
+    {
         if (isIn)
             ReadNothing(vp, size);
         TBackend.CompleteInstruction(vp);
@@ -43,6 +64,6 @@ public static unsafe class PortExits<TBackend> where TBackend : struct, IBackend
     internal static bool IsIntercepted(Partition* partition, uint port)
     {
         ulong page = partition->PortIntercepts[port >> 15];
-        return page != 0 && (PhysicalMap.ToPointer(page)[(port & 0x7FFF) >> 3] >> (int)(port & 7) & 1) != 0;
+        return page != 0 && (*(uint*)(PhysicalMap.ToPointer(page) + (port >> 3 & 0xFFC)) & 1u << (int)port) != 0;
     }
 }

@@ -42,11 +42,7 @@ public static unsafe class ShortExits<TBackend> where TBackend : struct, IBacken
         return true;
     }
 
-    /// <summary>Whether IN and OUT are plain: of one byte, at a port without a device.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsWithoutDevice(VirtualProcessor* vp, ushort port, byte size) => size == 1 && !PortExits<TBackend>.IsIntercepted(vp->Partition, port);
-
-    /// <summary>IN and OUT at a port that <see cref="IsWithoutDevice"/>.</summary>
+    /// <summary>IN and OUT of one byte, at a port that is not <see cref="PortExits{TBackend}.IsIntercepted(Partition*, uint)"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Port(VirtualProcessor* vp, bool isIn)
     {

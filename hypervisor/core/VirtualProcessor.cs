@@ -122,7 +122,8 @@ public unsafe struct VirtualProcessor
     public HvMessage EoiMessage;
 
     /// <summary>Where its last hypercall's input page is, as of a generation of its partition's map: callers use the same page again and again.</summary>
-    public ulong ParameterGpa;
+    /// The page's last byte: 0 is none.
+    public ulong ParameterEnd;
     public byte* ParameterPage;
     public uint ParameterGeneration;
 

@@ -43,6 +43,7 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
         TBackend.GetCpl(vp) == 0 && (TBackend.GetCr0(vp) & Cr0Pe) != 0 && new HypercallMsr(vp->Partition->HypercallMsr).Enable;
 
     /// <summary>A VMCALL or VMMCALL.</summary>
+    // Each way is jumped to, and has a frame of its own: this one has none.
     public static void Handle(VirtualProcessor* vp)
     {
         vp->Count(HvStatsVpCounters.VpHypercallsCount);
@@ -58,20 +59,26 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
         }
         ulong control = vp->Gpr[Gpr.Rcx];
         if (control == (HvCallSignalEvent | FastBit) && vp->Partition->Privileges.Includes(PartitionPrivileges.SignalEvents))
-        {
-            vp->Gpr[Gpr.Rax] = MessageCalls<TBackend>.SignalEvent(vp, vp->Gpr[Gpr.Rdx]).Value;
-            TBackend.CompleteInstruction(vp);
-            return;
-        }
-        if ((uint)control == HvCallSetVpRegisters && RegisterCalls<TBackend>.TrySetOfChild(vp, control, vp->Gpr[Gpr.Rdx], out ulong result, out bool thenIdle))
-        {
-            vp->Gpr[Gpr.Rax] = result;
-            TBackend.CompleteInstruction(vp);
-            if (thenIdle)
-                Scheduler<TBackend>.Idle(vp);
-            return;
-        }
-        if (!Execute(vp, ref control, vp->Gpr[Gpr.Rdx], vp->Gpr[Gpr.R8], out result))
+            HandleSignalEvent(vp);
+        // Not fast, no variable header, from the first rep on.
+        else if ((uint)control == HvCallSetVpRegisters)
+            RegisterCalls<TBackend>.SetOfChild(vp, control);
+        else
+            HandleAny(vp, control);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void HandleSignalEvent(VirtualProcessor* vp)
+    {
+        vp->Gpr[Gpr.Rax] = MessageCalls<TBackend>.SignalEvent(vp, vp->Gpr[Gpr.Rdx]).Value;
+        TBackend.CompleteInstruction(vp);
+    }
+
+    /// <summary>Any call from 64-bit code.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining), SkipLocalsInit]
+    internal static void HandleAny(VirtualProcessor* vp, ulong control)
+    {
+        if (!Execute(vp, ref control, vp->Gpr[Gpr.Rdx], vp->Gpr[Gpr.R8], out ulong result))
         {
             // RIP stays on the call, which will be found to start further on.
             vp->Gpr[Gpr.Rcx] = control;
@@ -82,6 +89,7 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
     }
 
     // EDX:EAX control, EBX:ECX input, EDI:ESI output, EDX:EAX result. TLFS, "Hypercall Inputs".
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Handle32(VirtualProcessor* vp)
     {
         ulong control = Join(vp->Gpr[Gpr.Rdx], vp->Gpr[Gpr.Rax]);
@@ -152,7 +160,7 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
             Partition* partition = call->Partition;
             if (shape.InputBytes != 0)
             {
-                byte* page = FindParameters(call->Caller, first & ~0xFFFUL);
+                byte* page = FindParameters(call->Caller, first);
                 if (page == null)
                     return HvStatus.HV_STATUS_INVALID_ALIGNMENT;
                 byte* block = page + (first & 0xFFF);
@@ -170,16 +178,20 @@ public static unsafe class HypercallDispatch<TBackend> where TBackend : struct, 
         return Invoke(call, input.CallCode);
     }
 
-    /// <summary>The input page, or null. What was found before is as good while nothing present has left the partition's map.</summary>
-    internal static byte* FindParameters(VirtualProcessor* vp, ulong gpa)
+    /// <summary>The page with the input at <paramref name="gpa"/>, or null. What was found before is as good while nothing present has left the partition's map.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static byte* FindParameters(VirtualProcessor* vp, ulong gpa) =>
+        vp->ParameterEnd == (gpa | 0xFFF) && vp->ParameterGeneration == vp->Partition->SecondStageGeneration
+            ? vp->ParameterPage : TranslateParameters(vp, gpa);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static byte* TranslateParameters(VirtualProcessor* vp, ulong gpa)
     {
-        if (vp->ParameterPage != null && vp->ParameterGpa == gpa && vp->ParameterGeneration == vp->Partition->SecondStageGeneration)
-            return vp->ParameterPage;
         // As of before: what leaves the map meanwhile makes the finding void.
         uint generation = System.Threading.Volatile.Read(ref vp->Partition->SecondStageGeneration);
-        if (!GuestPages<TBackend>.TryGetPointer(vp->Partition, gpa, false, out byte* page))
+        if (!GuestPages<TBackend>.TryGetPointer(vp->Partition, gpa & ~0xFFFUL, false, out byte* page))
             return null;
-        vp->ParameterGpa = gpa;
+        vp->ParameterEnd = gpa | 0xFFF;
         vp->ParameterPage = page;
         vp->ParameterGeneration = generation;
         return page;

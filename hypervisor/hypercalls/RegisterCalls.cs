@@ -43,67 +43,94 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
         return status.IsSuccess ? RemoteCalls<TBackend>.Run(vp, call, &SetHere) : status;
     }
 
-    private static HvStatus SetHere(VirtualProcessor* vp, HypercallCall* call) => Set(vp, (HvRegisterAssoc*)call->Elements, call->RepLimit, ref call->Rep);
+    private static HvStatus SetHere(VirtualProcessor* vp, HypercallCall* call)
+    {
+        HvStatus status = HvStatus.HV_STATUS_SUCCESS;
+        for (; call->Rep < call->RepLimit; call->Rep++)
+        {
+            ulong* element = (ulong*)((HvRegisterAssoc*)call->Elements + call->Rep);
+            // SAFETY: caller's memory, aligned, inside the checked block; each word is read once.
+            status = Set(vp, (uint)System.Threading.Volatile.Read(ref element[0]), System.Threading.Volatile.Read(ref element[2]), System.Threading.Volatile.Read(ref element[3]));
+            if (!status.IsSuccess)
+                break;
+        }
+        return status;
+    }
 
     /// <summary>Registers of one call at most that are set without being continued.</summary>
     private const uint ShortCount = 16;
 
     /// <summary>
-    /// HvCallSetVpRegisters as a parent completes an intercept with it: a few registers of a child's virtual processor that is here. False: it is another
-    /// call, and nothing was done.
+    /// HvCallSetVpRegisters as a parent completes an intercept with it: a few registers of a child's virtual processor that is here, and then perhaps the wait
+    /// for the next intercept. Another call goes the way of all, with nothing done yet.
     /// </summary>
-    /// <param name="control">The input value.</param>
-    /// <param name="gpa">The input page.</param>
-    /// <param name="thenIdle">The caller is to wait for the next intercept, once it has its result.</param>
-    internal static bool TrySetOfChild(VirtualProcessor* caller, ulong control, ulong gpa, out ulong result, out bool thenIdle)
+    /// <param name="control">The input value; its code is this call's, and nothing but the number of reps is added to it.</param>
+    [SkipLocalsInit]
+    internal static void SetOfChild(VirtualProcessor* caller, ulong control)
     {
-        result = 0;
-        thenIdle = false;
-        ulong count = control >> 32, end = (gpa & 0xFFF) + (ulong)sizeof(HvInputSetVpRegisters) + count * (ulong)sizeof(HvRegisterAssoc);
-        // Not fast, no variable header, from the first rep on: all else but the number of reps is 0.
-        if ((uint)control != HypercallCode.HvCallSetVpRegisters || count - 1 >= ShortCount || (gpa & 7) != 0 || end > 4096
-            || !caller->Partition->Privileges.Includes(PartitionPrivileges.AccessVpRegisters | PartitionPrivileges.CreatePartitions))
-            return false;
-        byte* page = HypercallDispatch<TBackend>.FindParameters(caller, gpa & ~0xFFFUL);
-        if (page == null)
-            return false;
+        ulong gpa = caller->Gpr[Gpr.Rdx], count = control >> 32;
+        Partition* partition = caller->Partition;
+        PartitionPrivileges held = partition->Privileges;
+        byte* page;
+        if (count - 1 >= ShortCount || (gpa & 7) != 0 || (gpa & 0xFFF) + (ulong)sizeof(HvInputSetVpRegisters) + count * (ulong)sizeof(HvRegisterAssoc) > 4096
+            || !held.Includes(PartitionPrivileges.AccessVpRegisters | PartitionPrivileges.CreatePartitions)
+            || (page = HypercallDispatch<TBackend>.FindParameters(caller, gpa)) == null)
+        {
+            HypercallDispatch<TBackend>.HandleAny(caller, control);
+            return;
+        }
         // SAFETY: caller's memory, aligned, inside the page; each word is read once.
-        ulong* header = (ulong*)(page + (gpa & 0xFFF));
-        ulong id = System.Threading.Volatile.Read(ref header[0]), place = System.Threading.Volatile.Read(ref header[1]);
-        if ((place >> 32 & 0xF) != 0 || id == caller->Partition->Id || !Partitions.TryFind(id, out Partition* target) || target->ParentId != caller->Partition->Id)
-            return false;
-        VirtualProcessor* vp = target->GetVp((uint)place);
-        if (vp == null || !vp->IsHere)
-            return false;
-        uint done = 0;
-        HvStatus status = Set(vp, (HvRegisterAssoc*)(header + sizeof(HvInputSetVpRegisters) / 8), (uint)count, ref done);
-        result = new HypercallResult(status, done).Value;
-        thenIdle = (place >> 40 & HvInputSetVpRegisters.ThenIdle) != 0 && status.IsSuccess && caller->Partition->Privileges.Includes(PartitionPrivileges.AccessGuestIdleMsr);
-        return true;
+        ulong* element = (ulong*)(page + (gpa & 0xFFF));
+        ulong id = System.Threading.Volatile.Read(ref element[0]), place = System.Threading.Volatile.Read(ref element[1]);
+        Partition* target;
+        VirtualProcessor* vp;
+        // Nobody is a child of his own.
+        if ((place >> 32 & 0xF) != 0 || (target = Partitions.InSlotOf(id)) == null || target->Id != id || target->ParentId != partition->Id
+            || (uint)place >= Partition.MaximumVps || (vp = (VirtualProcessor*)target->Vps[(uint)place]) == null || !vp->IsHere)
+        {
+            HypercallDispatch<TBackend>.HandleAny(caller, control);
+            return;
+        }
+        element += sizeof(HvInputSetVpRegisters) / sizeof(ulong);
+        uint left = (uint)count;
+        do
+        {
+            uint name = (uint)System.Threading.Volatile.Read(ref element[0]), general = name - HvX64RegisterRax;
+            ulong value = System.Threading.Volatile.Read(ref element[2]);
+            // General registers are kept alike for all vendors, but for RSP.
+            if (general < 16 && general != Gpr.Rsp)
+                vp->Gpr[general] = value;
+            else if (name == HvX64RegisterRip)
+                TBackend.ContinueAt(vp, value);
+            else if (name == HvRegisterInterceptSuspend && value == 0)
+                ResumeFromIntercept(vp);
+            else
+            {
+                HvStatus status = Set(vp, name, value, System.Threading.Volatile.Read(ref element[3]));
+                if (!status.IsSuccess)
+                {
+                    caller->Gpr[Gpr.Rax] = new HypercallResult(status, (uint)count - left).Value;
+                    TBackend.CompleteInstruction(caller);
+                    return;
+                }
+            }
+            element += sizeof(HvRegisterAssoc) / sizeof(ulong);
+        }
+        while (--left != 0);
+        // HV_STATUS_SUCCESS, and all reps done: these are where the input value has them.
+        caller->Gpr[Gpr.Rax] = new HypercallResult(count << 32).Value;
+        TBackend.CompleteInstruction(caller);
+        if ((place >> 40 & HvInputSetVpRegisters.ThenIdle) != 0 && caller->Partition->Privileges.Includes(PartitionPrivileges.AccessGuestIdleMsr))
+            Scheduler<TBackend>.Idle(caller);
     }
 
-    private static HvStatus Set(VirtualProcessor* vp, HvRegisterAssoc* elements, uint limit, ref uint done)
+    [MethodImpl(MethodImplOptions.NoInlining), SkipLocalsInit]
+    private static HvStatus Set(VirtualProcessor* vp, uint name, ulong low, ulong high)
     {
-        for (; done < limit; done++)
-        {
-            ulong* element = (ulong*)(elements + done);
-            // SAFETY: caller's memory, aligned, inside the checked block; each word is read once.
-            uint name = (uint)System.Threading.Volatile.Read(ref element[0]);
-            // General registers are kept alike for all vendors, but for RSP.
-            if (name - HvX64RegisterRax < 16 && name != HvX64RegisterRsp)
-            {
-                vp->Gpr[name - HvX64RegisterRax] = System.Threading.Volatile.Read(ref element[2]);
-                continue;
-            }
-            HvRegisterValue value;
-            value.Reg64 = System.Threading.Volatile.Read(ref element[2]);
-            value.High64 = System.Threading.Volatile.Read(ref element[3]);
-            HvStatus status = name == HvX64RegisterRip ? TBackend.SetRegister(vp, name, &value)
-                : name == HvRegisterInterceptSuspend ? Suspend(vp, SuspendReason.Intercept, value.Reg64) : Set(vp, name, &value);
-            if (!status.IsSuccess)
-                return status;
-        }
-        return HvStatus.HV_STATUS_SUCCESS;
+        HvRegisterValue value;
+        value.Reg64 = low;
+        value.High64 = high;
+        return Set(vp, name, &value);
     }
 
     private static HvStatus TryResolve(HypercallCall* call, PartitionId id, VpIndex index, byte vtl, out VirtualProcessor* vp)
@@ -186,7 +213,6 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
         return status;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static HvStatus Suspend(VirtualProcessor* vp, uint reason, ulong value)
     {
         if (value > 1)
@@ -196,11 +222,20 @@ internal static unsafe class RegisterCalls<TBackend> where TBackend : struct, IB
             Scheduler<TBackend>.Suspend(vp, reason);
             return HvStatus.HV_STATUS_SUCCESS;
         }
-        // A message that the parent has not seen yet is void with its intercept: the next one needs its place.
-        if (reason == SuspendReason.Intercept && vp->Intercept.IsQueued)
-            Intercepts<TBackend>.Withdraw(vp);
-        Scheduler<TBackend>.Resume(vp, reason);
+        if (reason == SuspendReason.Intercept)
+            ResumeFromIntercept(vp);
+        else
+            Scheduler<TBackend>.Resume(vp, reason);
         return HvStatus.HV_STATUS_SUCCESS;
+    }
+
+    /// <summary>A message that the parent has not seen yet is void with its intercept: the next one needs its place.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ResumeFromIntercept(VirtualProcessor* vp)
+    {
+        if (vp->Intercept.IsQueued)
+            Intercepts<TBackend>.Withdraw(vp);
+        Scheduler<TBackend>.Resume(vp, SuspendReason.Intercept);
     }
 
     private static HvStatus SetActivity(VirtualProcessor* vp, HvInternalActivityRegister activity)

@@ -70,7 +70,8 @@ public readonly unsafe partial struct SvmBackend
         vmcb->Control.EVENTINJ = hasErrorCode ? EventInjection.ForException(vector, errorCode) : EventInjection.ForException(vector);
     }
 
-    public static bool HasPendingInjection(VirtualProcessor* vp) => StateOf(vp)->Control.EVENTINJ.Valid;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool HasPendingInjection(VirtualProcessor* vp) => (StateOf(vp)->Control.EVENTINJ.Value & 1UL << 31) != 0;
 
     public static bool TryInjectNmi(VirtualProcessor* vp)
     {
@@ -223,7 +224,7 @@ public readonly unsafe partial struct SvmBackend
     public static bool PrefersExplicitEoi => false;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static byte GetTaskPriority(VirtualProcessor* vp) => (byte)(StateOf(vp)->Control.V_INTR.V_TPR << 4);
+    public static byte GetTaskPriority(VirtualProcessor* vp) => (byte)(StateOf(vp)->Control.V_INTR.Value << 4);
     public static void SetTaskPriority(VirtualProcessor* vp, byte value) =>
         StateOf(vp)->Control.V_INTR = StateOf(vp)->Control.V_INTR.WithV_TPR((byte)(value >> 4));
     public static void SetTscOffset(VirtualProcessor* vp, ulong offset) => StateOf(vp)->Control.TSC_OFFSET = offset;

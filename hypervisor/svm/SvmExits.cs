@@ -45,7 +45,7 @@ public readonly unsafe partial struct SvmBackend
                 break;
             case VMEXIT_IOIO:
                 IoInterceptInfo io = new(vmcb->Control.EXITINFO1);
-                PortExits<SvmBackend>.Handle(vp, io.Port, io.OperandSize, io.IsIn, io.IsString, io.HasRepPrefix, (byte)(vmcb->Control.EXITINFO2 - vmcb->Save.RIP));
+                PortExits<SvmBackend>.Handle(vp, io.Port, io.Access, io.IsIn, (uint)(vmcb->Control.EXITINFO2 - vmcb->Save.RIP));
                 break;
             case VMEXIT_HLT:
                 vp->Count(VpHltInstructionsCount);
@@ -240,11 +240,24 @@ public readonly unsafe partial struct SvmBackend
         // Not written, and so 0, by processors that do not have the feature.
         ulong next = vmcb->Control.NRIP;
         if (next == 0)
-            next = vmcb->Save.RIP + (vmcb->Control.EXITCODE == VMEXIT_MSR ? 2u : vmcb->Control.EXITCODE == VMEXIT_VMMCALL ? 3u : GetInstructionLength(vp));
+        {
+            // The two that come here most often; the others' lengths are asked for behind a jump, so that nothing is saved for a call.
+            uint length = vmcb->Control.EXITCODE == VMEXIT_MSR ? 2u : vmcb->Control.EXITCODE == VMEXIT_VMMCALL ? 3u : 0;
+            if (length == 0)
+            {
+                CompleteByLength(vp);
+                return;
+            }
+            next = vmcb->Save.RIP + length;
+        }
         SetRip(vp, next);
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void CompleteByLength(VirtualProcessor* vp) => SetRip(vp, StateOf(vp)->Save.RIP + GetInstructionLength(vp));
+
     /// <summary>The instruction in the shadow has been carried out. Bochs does not take what was offered meanwhile: it is looked at again.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void EndInterruptShadow(VirtualProcessor* vp)
     {
         VmcbControlArea* control = &StateOf(vp)->Control;
@@ -258,9 +271,11 @@ public readonly unsafe partial struct SvmBackend
     public static void SetRip(VirtualProcessor* vp, ulong next)
     {
         Vmcb* vmcb = StateOf(vp);
-        vmcb->Save.RIP = (vmcb->Save.EFER & EferLma) != 0 ? next : (uint)next;
+        if ((vmcb->Save.EFER & EferLma) == 0)
+            next = (uint)next;
+        vmcb->Save.RIP = next;
         // Seldom: so that nothing is saved for a call on the way of every exit.
-        if ((vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW | vmcb->Save.RFLAGS & RflagsTf) != 0)
+        if ((vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0 || (vmcb->Save.RFLAGS & RflagsTf) != 0)
             EndInstruction(vp);
     }
 

@@ -24,7 +24,7 @@ public readonly unsafe partial struct SvmBackend
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte GetCpl(VirtualProcessor* vp) => StateOf(vp)->Save.CPL;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Is64Bit(VirtualProcessor* vp) => (StateOf(vp)->Save.EFER & EferLma) != 0 && StateOf(vp)->Save.CS.Attrib.Long;
+    public static bool Is64Bit(VirtualProcessor* vp) => (StateOf(vp)->Save.EFER & EferLma) != 0 && (StateOf(vp)->Save.CS.Attrib.Value & 1 << 9) != 0;
     public static ulong GetRsp(VirtualProcessor* vp) => StateOf(vp)->Save.RSP;
 
     public static void GetFetchState(VirtualProcessor* vp, FetchState* state)
@@ -166,13 +166,13 @@ public readonly unsafe partial struct SvmBackend
         return index < 16 ? &vp->Gpr[index] : null;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void GetCodeSegment(VirtualProcessor* vp, HvX64SegmentRegister* value)
     {
         VmcbSegment* segment = &StateOf(vp)->Save.CS;
         value->Base = segment->Base;
         value->Limit = segment->Limit;
-        value->Selector = segment->Selector;
-        value->Attributes = segment->Attrib.ToWire();
+        *(uint*)&value->Selector = SegmentAttributes.ToWire(*(uint*)&segment->Selector);
     }
 
     public static HvStatus GetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value)
@@ -218,15 +218,17 @@ public readonly unsafe partial struct SvmBackend
         .WithInterruptionPending(true).WithInterruptionType(pending.TYPE).WithDeliverErrorCode(pending.ErrorValid)
         .WithInterruptionVector(pending.VECTOR).WithErrorCode(pending.ERRORCODE).Value;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void ContinueAt(VirtualProcessor* vp, ulong rip)
+    {
+        Vmcb* vmcb = StateOf(vp);
+        vmcb->Save.RIP = rip;
+        if ((vmcb->Control.InterruptShadow & InterruptState.INTERRUPT_SHADOW) != 0)
+            EndInterruptShadow(vp);
+    }
+
     public static HvStatus SetRegister(VirtualProcessor* vp, uint name, HvRegisterValue* value)
     {
-        // Whatever else an intercept's completion changes, this is in it.
-        if (name == HvX64RegisterRip)
-        {
-            StateOf(vp)->Save.RIP = value->Reg64;
-            EndInterruptShadow(vp);
-            return HvStatus.HV_STATUS_SUCCESS;
-        }
         if (!IsExchanged(name))
             return SetAtHome(vp, name, value);
         BringHome(vp);
@@ -260,6 +262,9 @@ public readonly unsafe partial struct SvmBackend
         }
         switch (name)
         {
+            case HvX64RegisterRip:
+                ContinueAt(vp, number);
+                return HvStatus.HV_STATUS_SUCCESS;
             case HvX64RegisterCr8:
                 SetTaskPriority(vp, (byte)(number << 4));
                 return HvStatus.HV_STATUS_SUCCESS;

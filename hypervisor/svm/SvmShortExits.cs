@@ -47,7 +47,7 @@ public readonly unsafe partial struct SvmBackend
     private static bool ShortPort(VirtualProcessor* vp, Vmcb* vmcb)
     {
         IoInterceptInfo io = new(vmcb->Control.EXITINFO1);
-        if (io.IsString || !ShortExits<SvmBackend>.IsWithoutDevice(vp, io.Port, io.OperandSize) || !IsPlain(vp, vmcb))
+        if (!io.IsSingleByte || PortExits<SvmBackend>.IsIntercepted(vp->Partition, io.Port) || !IsPlain(vp, vmcb))
             return false;
         ShortExits<SvmBackend>.Port(vp, io.IsIn);
         return Continue(vp, vmcb, vmcb->Control.EXITINFO2);

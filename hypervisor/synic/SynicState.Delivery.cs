@@ -62,18 +62,16 @@ public unsafe partial struct SynicState
     public readonly HvMessage* TryClaim(int sint)
     {
         if (!AcceptsMessages || (_queuedSints >> sint & 1) != 0) return null;
-        // SAFETY: as in TryFillSlot.
-        HvMessage* slot = (HvMessage*)(_messages + sint * SynicLimits.HV_MESSAGE_SIZE);
-        return Volatile.Read(ref slot->Header.MessageType) == HvMessageType.HvMessageTypeNone ? slot : null;
+        // SAFETY: as in TryFillSlot. The type is its first word.
+        uint* slot = (uint*)(_messages + sint * SynicLimits.HV_MESSAGE_SIZE);
+        return Volatile.Read(ref *slot) == HvMessageType.HvMessageTypeNone ? (HvMessage*)slot : null;
     }
 
-    /// <summary>Lets the guest see what was put into a claimed slot, all but its type.</summary>
+    /// <summary>Lets the guest see what was put into a claimed slot: all but its type, with no flag set.</summary>
     /// <returns>Vector to assert; 0: none.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly byte Publish(int sint, HvMessage* slot, uint messageType)
     {
-        slot->Header.MessageFlags = 0;
-        slot->Header.Reserved = 0;
         Volatile.Write(ref slot->Header.MessageType, messageType);
         return GetInterruptVector(sint);
     }

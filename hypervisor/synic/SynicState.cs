@@ -160,6 +160,6 @@ public unsafe partial struct SynicState
     public readonly byte GetInterruptVector(int sint)
     {
         SintMsr register = new SintMsr(_sints[sint]);
-        return register.Masked || register.Polling ? (byte)0 : register.Vector;
+        return register.Interrupts ? register.Vector : (byte)0;
     }
 }

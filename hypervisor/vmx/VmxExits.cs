@@ -117,7 +117,7 @@ public readonly unsafe partial struct VmxBackend
         {
             case VmxExitReason.IoInstruction:
                 IoInstructionQualification io = new(Read(vp, CachedField.ExitQualification));
-                PortExits<VmxBackend>.Handle(vp, io.Port, io.Size, io.IsIn, io.IsString, io.HasRepPrefix, (byte)state->Fields[CachedField.InstructionLength]);
+                PortExits<VmxBackend>.Handle(vp, io.Port, io.Access, io.IsIn, (uint)state->Fields[CachedField.InstructionLength]);
                 break;
             case VmxExitReason.InterruptWindow:
             case VmxExitReason.TprBelowThreshold:
@@ -282,6 +282,12 @@ public readonly unsafe partial struct VmxBackend
         }
         state->Fields[CachedField.Rip] = next;
         state->Dirty |= 1UL << CachedField.Rip;
+    }
+
+    public static void ContinueAt(VirtualProcessor* vp, ulong rip)
+    {
+        EndShadow(vp);
+        Write(vp, CachedField.Rip, rip);
     }
 
     private static void EndShadow(VirtualProcessor* vp)

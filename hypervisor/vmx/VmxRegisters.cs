@@ -273,8 +273,8 @@ public readonly unsafe partial struct VmxBackend
             case HvRegisterPendingInterruption:
                 return SetPendingInterruption(vp, new HvX64PendingInterruptionRegister(number));
             case HvX64RegisterRip:
-                EndShadow(vp);
-                break;
+                ContinueAt(vp, number);
+                return HvStatus.HV_STATUS_SUCCESS;
             case HvX64RegisterCr3:
                 StateOf(vp)->PdptesStale = true;
                 break;

@@ -56,7 +56,7 @@ public readonly unsafe partial struct VmxBackend
     private static bool ShortPort(VirtualProcessor* vp, VmxState* state)
     {
         IoInstructionQualification io = new(Read(vp, CachedField.ExitQualification));
-        if (io.IsString || !ShortExits<VmxBackend>.IsWithoutDevice(vp, io.Port, io.Size) || !CanContinue(state))
+        if (!io.IsSingleByte || PortExits<VmxBackend>.IsIntercepted(vp->Partition, io.Port) || !CanContinue(state))
             return false;
         ShortExits<VmxBackend>.Port(vp, io.IsIn);
         return Continue(state);

@@ -28,10 +28,10 @@ public readonly struct HvX64VpExecutionState(ushort value)
     public bool InterruptionPending => BitField.IsSet(Value, 6);
     public bool InterruptShadow => BitField.IsSet(Value, 12);
 
-    /// <summary>All that an intercept says, at once.</summary>
+    /// <summary>All that an intercept says, at once: CR0's bits 0 and 18 and EFER's bit 10 are moved to their places.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HvX64VpExecutionState Of(byte cpl, bool cr0Pe, bool cr0Am, bool eferLma, bool interruptionPending) =>
-        new((ushort)(cpl & 3 | (cr0Pe ? 1 << 2 : 0) | (cr0Am ? 1 << 3 : 0) | (eferLma ? 1 << 4 : 0) | (interruptionPending ? 1 << 6 : 0)));
+    public static HvX64VpExecutionState Of(byte cpl, ulong cr0, ulong efer, bool interruptionPending) =>
+        new((ushort)((uint)cpl & 3 | (uint)cr0 << 2 & 1 << 2 | (uint)cr0 >> 15 & 1 << 3 | (uint)efer >> 6 & 1 << 4 | (interruptionPending ? 1u : 0) << 6));
 
     public HvX64VpExecutionState WithCpl(byte cpl) => new((ushort)BitField.Insert(Value, 1, 0, cpl));
     public HvX64VpExecutionState WithCr0Pe(bool on) => new((ushort)BitField.WithBit(Value, 2, on));

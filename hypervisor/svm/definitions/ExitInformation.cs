@@ -1,5 +1,6 @@
 // What EXITINFO1 says, exit by exit. APM 2, "Intercept Operation" and the sections on single intercepts.
 
+using System.Runtime.CompilerServices;
 using Lamina.Abi;
 
 namespace Lamina.Hypervisor.Svm;
@@ -20,6 +21,16 @@ public readonly struct IoInterceptInfo(ulong value)
 
     /// <summary>Bits 6:4, SZ8, SZ16, SZ32: 1, 2 or 4 bytes.</summary>
     public byte OperandSize => (byte)(Value >> 4 & 7);
+
+    /// <summary>Of one byte, and no string.</summary>
+    public bool IsSingleByte => (Value & 0x74) == 0x10;
+
+    /// <summary>Bits 6:2 as HV_X64_IO_PORT_ACCESS_INFO has them: the size in front.</summary>
+    public HvX64IoPortAccessInfo Access
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => new((byte)(Value >> 4 & 7 | (Value & 0xC) << 1));
+    }
 
     /// <summary>Bits 9:7, A16, A32, A64: 2, 4 or 8 bytes.</summary>
     public byte AddressSize => (byte)((Value >> 7 & 7) << 1);

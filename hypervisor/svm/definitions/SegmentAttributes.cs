@@ -34,4 +34,7 @@ public readonly struct SegmentAttributes(ushort value)
 
     /// <summary>To the register's format on the wire.</summary>
     public HvX64SegmentAttributes ToWire() => new(ToDescriptor());
+
+    /// <summary>The same with the selector, which both formats have in the 16 bits before.</summary>
+    public static uint ToWire(uint selectorAndAttributes) => selectorAndAttributes & 0xFF_FFFF | (selectorAndAttributes & 0xF00_0000) << 4;
 }

@@ -57,6 +57,11 @@ public readonly struct IoInstructionQualification(ulong value)
     /// <summary>Bit 5.</summary>
     public bool HasRepPrefix => BitField.IsSet(Value, 5);
 
+    /// <summary>Of one byte, and no string.</summary>
+    public bool IsSingleByte => (Value & 0x17) == 0;
+
+    public HvX64IoPortAccessInfo Access => new(Size, IsString, HasRepPrefix);
+
     /// <summary>Bit 6: the port is in the instruction, not in DX.</summary>
     public bool IsImmediate => BitField.IsSet(Value, 6);
 

@@ -115,6 +115,16 @@ public sealed class AbiBitTests
         });
 
     [Fact]
+    public void An_execution_state_has_the_bits_of_CR0_and_EFER() =>
+        Gen.Select(Gen.Int[0, 3], Gen.ULong, Gen.ULong, Gen.Bool).Sample((cpl, cr0, efer, pending) =>
+            HvX64VpExecutionState.Of((byte)cpl, cr0, efer, pending).Value == new HvX64VpExecutionState(0).WithCpl((byte)cpl).WithCr0Pe(BitField.IsSet(cr0, 0))
+                .WithCr0Am(BitField.IsSet(cr0, 18)).WithEferLma(BitField.IsSet(efer, 10)).WithInterruptionPending(pending).Value);
+
+    [Fact]
+    public void A_SINT_interrupts_unless_it_is_masked_or_polled() =>
+        Gen.ULong.Sample(value => new SintMsr(value) is var sint && sint.Interrupts == !(sint.Masked || sint.Polling));
+
+    [Fact]
     public void Hypercall_input_fields_are_where_TLFS_has_them()
     {
         var input = new HypercallInput(0x0123_0ABC_0000_0000UL | 0x5Du | 1u << 16 | 0x155u << 17);

@@ -175,7 +175,7 @@ public sealed unsafe class StatsTests(TestMachine machine)
 
         Exit(VpCpuidInstructionsCount, () => CpuidPolicy.Execute<FakeBackend>(child->GetVp(0)));
         Exit(VpHypercallsCount, () => machine.Call(child->GetVp(0), 0xBEEF, 0, 0));
-        Exit(VpIoInstructionsCount, () => PortExits<FakeBackend>.Handle(child->GetVp(0), 0x80, 1, true, false, false, 1));
+        Exit(VpIoInstructionsCount, () => PortExits<FakeBackend>.Handle(child->GetVp(0), 0x80, new(1, false, false), true, 1));
         Exit(VpMsrAccessesCount, () => MsrExits<FakeBackend>.Read(child->GetVp(0)));
         WriteMsr(VpMsrAccessesCount, 0xC0000103, 1);
         WriteMsr(VpMsrAccessesCount, HvMsr.HV_X64_MSR_GUEST_OS_ID, 1);
@@ -200,7 +200,7 @@ public sealed unsafe class StatsTests(TestMachine machine)
         Exit(VpNestedPageFaultInterceptsCount, () => MemoryExits<FakeBackend>.Handle(child->GetVp(0), 0xD0000000, true, false, false));
         Assert.True(machine.TakeMessage(0, out _));
         expected[VpIoInterceptMessages]++;
-        Exit(VpIoInstructionsCount, () => PortExits<FakeBackend>.Handle(child->GetVp(0), 0x80, 1, true, true, false, 1));
+        Exit(VpIoInstructionsCount, () => PortExits<FakeBackend>.Handle(child->GetVp(0), 0x80, new(1, true, false), true, 1));
         Assert.True(machine.TakeMessage(0, out _));
         child->MsrInterceptInstalled = true;
         expected[VpOtherMessages]++;

@@ -4,6 +4,7 @@ using System;
 using System.Linq;
 using System.Reflection;
 using CsCheck;
+using Lamina.Abi;
 using Lamina.Hypervisor.Svm;
 using Xunit;
 
@@ -149,7 +150,8 @@ public sealed class SvmDefinitionTests
 
     [Fact]
     public void Segment_attributes_survive_the_way_to_the_wire_and_back() =>
-        Gen.UShort[0, 0xFFF].Sample(value => SegmentAttributes.FromWire(new SegmentAttributes(value).ToWire()).Value == value);
+        Gen.UShort[0, 0xFFF].Sample(value => SegmentAttributes.FromWire(new SegmentAttributes(value).ToWire()).Value == value
+            && SegmentAttributes.ToWire((uint)value << 16 | 0xABCD) == ((uint)new SegmentAttributes(value).ToWire().Value << 16 | 0xABCD));
 
     [Fact]
     public void Flat_64_bit_code_segment_is_packed()
@@ -164,10 +166,13 @@ public sealed class SvmDefinitionTests
     [InlineData(0x03F8_0210UL, false, 1, 8)]
     [InlineData(0x0CF8_00C0UL, false, 4, 2)]
     [InlineData(0x0060_0111UL, true, 1, 4)]
+    [InlineData(0x0060_011DUL, true, 1, 4)]
     public void Io_information_is_decoded(ulong info, bool isIn, byte size, byte addressSize)
     {
         var io = new IoInterceptInfo(info);
         Assert.Equal((isIn, size, addressSize), (io.IsIn, io.OperandSize, io.AddressSize));
         Assert.Equal((ushort)(info >> 16), io.Port);
+        Assert.Equal(new HvX64IoPortAccessInfo(size, io.IsString, io.HasRepPrefix).Value, io.Access.Value);
+        Assert.Equal(size == 1 && !io.IsString, io.IsSingleByte);
     }
 }

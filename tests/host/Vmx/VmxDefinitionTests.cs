@@ -196,6 +196,8 @@ public sealed class VmxDefinitionTests
     {
         IoInstructionQualification io = new(value);
         Assert.Equal((isIn, size, isString, hasRep, (ushort)(value >> 16)), (io.IsIn, io.Size, io.IsString, io.HasRepPrefix, io.Port));
+        Assert.Equal(new HvX64IoPortAccessInfo(size, isString, hasRep).Value, io.Access.Value);
+        Assert.Equal(size == 1 && !isString, io.IsSingleByte);
     }
 
     [Theory]

@@ -118,6 +118,7 @@ public readonly unsafe struct FakeBackend : IBackend
     }
 
     public static ulong GetRip(VirtualProcessor* vp) => State(vp)->Rip;
+    public static void ContinueAt(VirtualProcessor* vp, ulong rip) => State(vp)->Rip = rip;
     public static void SetRip(VirtualProcessor* vp, ulong value) => State(vp)->Rip = value;
     public static ulong GetRflags(VirtualProcessor* vp) => State(vp)->Rflags;
     public static ulong GetCr0(VirtualProcessor* vp) => State(vp)->Cr0;
