@@ -85,7 +85,7 @@ public static unsafe class Intercepts<TBackend> where TBackend : struct, IBacken
             StopRoot(vp, message, messageType);
         vp->Count(counter);
         // First: a parent elsewhere may answer at once.
-        Scheduler<TBackend>.SuspendRunning(vp, SuspendReason.Intercept);
+        Scheduler<TBackend>.Suspend(vp, SuspendReason.Intercept);
         parent = Parent;
         byte vector = message != &vp->InterceptMessage ? parent->Synic.Publish((int)Sint, message, messageType) : Enqueue(vp, parent, messageType);
         parent->SynicLock.Release(LockRank.Synic);

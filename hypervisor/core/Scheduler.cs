@@ -46,24 +46,18 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         vp->Work |= EntryWork.Reschedule;
     }
 
-    /// <summary>Gives the running virtual processor a reason not to run: it leaves before its next entry.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void SuspendRunning(VirtualProcessor* vp, uint reason)
-    {
-        vp->SuspendReasons |= reason;
-        vp->Work |= EntryWork.Reschedule;
-    }
-
     /// <summary>Gives a virtual processor a reason not to run. One that is running leaves before its next entry.</summary>
-    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Suspend(VirtualProcessor* vp, uint reason)
     {
-        LogicalProcessor* processor = LogicalProcessor.Current;
         vp->SuspendReasons |= reason;
         vp->Work |= EntryWork.Reschedule;
         if (vp->Scheduling.IsQueued)
-            processor->Queue.Remove(&vp->Scheduling, Instructions.RdTsc());
+            Unqueue(vp);
     }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Unqueue(VirtualProcessor* vp) => LogicalProcessor.Current->Queue.Remove(&vp->Scheduling, Instructions.RdTsc());
 
     /// <summary>Takes reasons away; with the last one the virtual processor is runnable.</summary>
     [SkipLocalsInit]
