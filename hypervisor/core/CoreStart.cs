@@ -115,6 +115,7 @@ public static unsafe class CoreStart<TBackend> where TBackend : struct, IBackend
         root->SuspendReasons = 0;
         root->DispatchTsc = Clock.Now;
         processor->Running = root;
+        processor->Load.At = long.MaxValue; // the root's time is nobody's virtual time
         processor->Loaded = root;
         processor->Entered = (ulong)root;
         TBackend.Run(root);

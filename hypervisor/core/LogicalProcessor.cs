@@ -27,6 +27,8 @@ public unsafe struct LogicalProcessor
     public ulong AskedAt;
     /// <summary>It has its answer, and its parent runs on.</summary>
     public bool IsAnswered;
+    /// <summary>Somebody who waits takes the processor from the running one, before it is entered again.</summary>
+    public bool IsPreempted;
     public RunQueue Queue;
     public TimerQueue Timers;
     /// <summary>The scheduler's own deadline: when its policy decides anew without an event, or earlier; the end of a grace.</summary>

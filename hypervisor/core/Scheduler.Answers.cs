@@ -45,6 +45,8 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             now = Instructions.RdTsc();
             processor->AskedAt = now;
             next->DispatchTsc = now;
+            // Others see that nobody's virtual time goes on.
+            processor->Load.At = long.MaxValue;
         }
         else
         {
@@ -55,6 +57,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             now = Instructions.RdTsc();
             vp->Scheduling.RunTime += now - vp->DispatchTsc;
             next->DispatchTsc += now - processor->AskedAt;
+            processor->Load.At = next->DispatchTsc;
         }
         processor->Running = next;
         System.Threading.Volatile.Write(ref processor->Entered, (ulong)next);
@@ -63,10 +66,11 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         return next;
     }
 
-    /// <summary>Whether the turn goes back at once: who asked has its answer, the parent sleeps, and while others wait the timer that ends the turn runs.</summary>
+    /// <summary>Whether the turn goes back at once: who asked has its answer, the parent sleeps, and while others wait they have not preempted it and the timer that ends the turn runs.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsEndOfAnswer(LogicalProcessor* processor, VirtualProcessor* parent, VirtualProcessor* vp) =>
-        processor->IsAnswered && vp->IsRunnable && !parent->IsRunnable && !vp->Scheduling.IsCapped && (processor->Queue.IsEmpty || processor->SliceTimer.IsArmed);
+        processor->IsAnswered && vp->IsRunnable && !parent->IsRunnable && !vp->Scheduling.IsCapped
+        && (processor->Queue.IsEmpty || processor->SliceTimer.IsArmed && !processor->IsPreempted);
 
     /// <summary>Nothing is between the turns and the queue any more: who was about to answer is queued, and so is who has its answer. The turn of who asks ended when it asked.</summary>
     private static void Settle(LogicalProcessor* processor)

@@ -101,7 +101,10 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         else if (!processor->Queue.ShouldPreempt(&running->Scheduling, now))
             ArmDecision(processor, now);
         else if (processor->Queue.HasRunShortest(&running->Scheduling, now, out ulong end))
+        {
             running->Work |= EntryWork.Reschedule;
+            processor->IsPreempted = true;
+        }
         else
             ArmSlice(processor, end);
     }
@@ -284,7 +287,10 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
             SettleTurn(processor);
             // Whoever answered goes on: nobody takes the processor from it.
             if (vp == processor->Running && vp->IsRunnable && vp->Scheduling.HasPrecedence)
+            {
+                ProcessorBalance.Publish(processor);
                 return vp;
+            }
         }
         ulong now = Instructions.RdTsc();
         if (processor->Running != null)
@@ -292,7 +298,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         if (vp->IsRunnable && !processor->Queue.TryEnqueue(&vp->Scheduling, now))
             WaitForCap(processor, vp);
         processor->Running = null;
-        processor->InGrace = false;
+        processor->InGrace = processor->IsPreempted = false;
         return Dispatch(processor, now);
     }
 

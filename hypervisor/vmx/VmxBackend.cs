@@ -243,7 +243,10 @@ public readonly unsafe partial struct VmxBackend : IBackend
     public static void Enter(VirtualProcessor* vp)
     {
         VmxState* state = StateOf(vp);
-        state->MayBlockNmis = (Read(vp, CachedField.Interruptibility) & InterruptibilityState.BlockingByNmi) != 0;
+        // An NMI that this entry injects is there already.
+        InterruptionInformation pending = new(state->PendingEvent);
+        state->MayBlockNmis = (Read(vp, CachedField.Interruptibility) & InterruptibilityState.BlockingByNmi) != 0
+            || pending.Valid && pending.Type == InterruptionInformation.Nmi;
         DebugAddresses.Enter(vp);
         Instructions.WriteDr6(state->Dr6);
         Instructions.WriteCr2(state->Cr2);

@@ -85,7 +85,7 @@ public static unsafe class Placement
             if (isIdle)
                 return entity;
             // First who makes the two more even by it. Else nobody can, and the one who is owed twice as much has its time there.
-            bool evens = 2 * entity->Weight <= own->Weight - other->Weight;
+            bool evens = 2 * entity->Weight + other->Weight <= own->Weight;
             if (!evens && found != null || !queue->IsOwed(entity, clock, evens ? turn : 2 * turn, now))
                 continue;
             found = entity;
@@ -109,7 +109,8 @@ public static unsafe class Placement
             if ((long)(own - at) > (long)forgotten)
             {
                 // Somebody there wants more than one processor can give; that is no claim on others.
-                other->At = now;
+                if (other->At != long.MaxValue)
+                    other->At = now;
                 other->Clock = at = own - forgotten;
             }
             if (other->Weight >= loads[self]->Weight || best >= 0 && (long)(at - furthest) <= 0)

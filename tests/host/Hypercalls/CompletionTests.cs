@@ -87,7 +87,7 @@ public sealed unsafe class CompletionTests(TestMachine machine)
     public void NobodyIsReachedWhoIsNoChild()
     {
         Partition* child = Guest(out VirtualProcessor* vp);
-        ulong rax = vp->Gpr[Gpr.Rax] = 7;
+        vp->Gpr[Gpr.Rax] = 7;
         Assert.Equal(HvStatus.HV_STATUS_INVALID_PARTITION_ID.Value, Set(child->Id + 1, 0, 0, (HvX64RegisterRax, 1)).Status.Value);
         Assert.Equal(HvStatus.HV_STATUS_INVALID_VP_INDEX.Value, Set(child->Id, 1, 0, (HvX64RegisterRax, 1)).Status.Value);
         Assert.Equal(HvStatus.HV_STATUS_INVALID_VP_INDEX.Value, Set(child->Id, uint.MaxValue, 0, (HvX64RegisterRax, 1)).Status.Value);
@@ -96,7 +96,7 @@ public sealed unsafe class CompletionTests(TestMachine machine)
         Assert.True(machine.MapSmall(child, 0, machine.GuestMemory, 4).Status.IsSuccess);
         *TestMachine.At<HvInputSetVpRegisters>(machine.GuestMemory) = new() { PartitionId = new(child->Id) };
         Assert.Equal(HvStatus.HV_STATUS_ACCESS_DENIED.Value, machine.Call(vp, HypercallInput.Rep(HypercallCode.HvCallSetVpRegisters, 1).Value, 0, 0).Status.Value);
-        Assert.NotEqual(1UL, rax);
+        Assert.NotEqual(1UL, vp->Gpr[Gpr.Rax]);
         machine.Destroy(child);
     }
 
