@@ -7,13 +7,14 @@ using Lamina.Abi;
 using Lamina.Hypervisor.Apic;
 using Lamina.Hypervisor.Core;
 using Lamina.Hypervisor.Hypercalls;
+using Lamina.Hypervisor.Synic;
 using Lamina.Tests.Host.Hypercalls;
 using Lamina.X64;
 
 namespace Lamina.Tests.Host.Processors;
 
 /// <summary>What a guest does that leaves it, or the interrupt that makes it leave.</summary>
-public enum Exit { Interrupt, Nothing, Halt, IdleWait, EndOfInterrupt, Start, Ask, AskRoot, Yield, Flush, Init, StartUp, Timer, Root }
+public enum Exit { Interrupt, Nothing, Halt, IdleWait, EndOfInterrupt, Start, Ask, AskRoot, Yield, Flush, Init, StartUp, Timer, Intercept, Root }
 
 /// <summary>What all guests are told to do.</summary>
 public enum Order { Anything = 1, Rest, Spin, End }
@@ -86,8 +87,15 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
         machine.RootVp->OfferedVector = FakeBackend.State(machine.RootVp)->Offered = 0;
         FakeBackend.State(machine.RootVp)->Rflags |= InterruptFlag;
         if (!machine.RootVp->Apic.TryWriteMmio(0xF0, 0x1FF, 0, out _)) throw new InvalidOperationException("the root's APIC");
+        while (machine.TakeMessage(InterceptSint, out _)) { }
+        Poll(true);
         Root = Know(machine.RootVp);
     }
+
+    public const int InterceptSint = (int)SynicLimits.HV_SYNIC_INTERCEPTION_SINT_INDEX;
+
+    /// <summary>Whether the root takes intercepts as its executor does: without an interrupt, asleep by HV_X64_MSR_GUEST_IDLE.</summary>
+    private void Poll(bool on) => SyntheticMsrs<FakeBackend>.TryWrite(machine.RootVp, HvMsr.HV_X64_MSR_SINT0 + InterceptSint, 0x40 | (on ? 1UL << 18 : 0));
 
     public GuestActor Know(VirtualProcessor* vp)
     {
@@ -146,6 +154,8 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
         first->Queue.Remove(&root->Scheduling, Instructions.RdTsc());
         first->Running = first->Loaded = root;
         first->InGrace = false;
+        first->Asking = first->Answering = null;
+        Poll(false);
         first->Entered = first->Visitors = first->Calls = first->Seekers = 0;
         root->Processor = (ulong)first;
         root->Requests = 0;
@@ -337,6 +347,7 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
             case < 35: return Exit.Timer;
             // Only one that nobody else resets can promise the second half.
             case 35: return actor.Index == 0 && actor.Random.Next(4) == 0 ? Exit.Init : Exit.Nothing;
+            case 36 or 37: return Exit.Intercept;
             default: return Exit.Nothing;
         }
     }
@@ -365,6 +376,7 @@ public sealed unsafe class ProcessorThreads : IStateWatch, IDisposable
                 WriteApic(vp, 0x320, GuestActor.TimerVector);
                 WriteApic(vp, 0x380, (uint)actor.Random.Next(1, 100_000));
                 break;
+            case Exit.Intercept: Intercepts<FakeBackend>.Msr(vp, 0x1B, 1); break;
             case Exit.Root: RootAction(this); break;
         }
         if (vp->Work != 0)
