@@ -62,7 +62,7 @@ public sealed unsafe class ProcessorTests(TestMachine machine, ITestOutputHelper
             Pause(20);
             Give(Order.End);
             Await(() => isOver, "the end of the children");
-            output.WriteLine($"{rounds} rounds, {threads.Exits} exits, {threads.Takes} interrupts, {threads.Moves} moves, {calls} calls, {answers} answers");
+            output.WriteLine($"{rounds} rounds, {threads.Exits} exits, {threads.Takes} interrupts, {threads.Moves} moves, {calls} calls, {answers} answers, {threads.Turns} of them asked for on the root's processor while it slept");
             Assert.True(threads.Moves > 0 && threads.Takes > 0 && calls > 0 && answers > 0);
             Assert.True(SyntheticMsrs<FakeBackend>.TryWrite(machine.RootVp, HvMsr.HV_X64_MSR_STIMER0_CONFIG, 0));
         }
