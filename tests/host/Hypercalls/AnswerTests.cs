@@ -198,6 +198,20 @@ public sealed unsafe class AnswerTests : IDisposable
         Assert.True(vp->Scheduling.IsQueued);
     }
 
+    // Another processor's request may be looked at between the intercept and the next entry.
+    [Fact]
+    public void WhoIsAboutToAnswerIsQueuedWhenSomebodyElseWakes()
+    {
+        Intercepts<FakeBackend>.Msr(vp, 0x1B, 1);
+        Assert.True(Processor->Answering == Root && !Root->Scheduling.IsQueued);
+        other->SuspendReasons = SuspendReason.Explicit;
+        Scheduler<FakeBackend>.Resume(other, SuspendReason.Explicit);
+        Assert.True(Processor->Answering == null && Root->Scheduling.IsQueued);
+        Assert.True(Enter(vp) == Root);
+        Answer(1000, thenIdle: true);
+        Assert.True(vp->Scheduling.IsQueued && other->Scheduling.IsQueued);
+    }
+
     [Fact]
     public void WhoIsSuspendedWithItsAnswerDoesNotGoOn()
     {
