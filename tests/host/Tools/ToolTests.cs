@@ -86,6 +86,23 @@ public class ToolTests
         Assert.Equal("not-prefixed", Assert.Single(BootTest.ParseResults(log, null)).Name);
     }
 
+    [Theory]
+    [InlineData("one\ntwo| FAIL a.check x is 0x0\nthree", "\\| FAIL ", "two| FAIL a.check x is 0x0")]
+    [InlineData("PANIC at once", "PANIC ", "PANIC at once")]
+    [InlineData("\nPANIC\n", "PANIC", "PANIC")]
+    [InlineData("a\nfirst\nsecond b\nc", "first\nsecond", "first\nsecond b")]
+    public void A_forbidden_line_is_shown_whole(string text, string pattern, string expected) =>
+        Assert.Equal(expected, BootTest.LinesOf(text, Regex.Match(text, pattern)));
+
+    [Fact]
+    public void Failures_are_remembered_for_the_end()
+    {
+        var tally = new Tally();
+        tally.Pass("boot/good");
+        tally.Fail("boot/bad", "timed out");
+        Assert.Equal(["FAILED   boot/bad: timed out"], tally.Failures);
+    }
+
     [Fact]
     public void A_run_without_tests_fails_and_skips_are_counted()
     {
