@@ -19,7 +19,7 @@ public sealed unsafe class ProcessorTests(TestMachine machine, ITestOutputHelper
 {
     private const int Children = 2, RootTimerVector = 0x42;
     private const uint AccountPages = 90;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     private ProcessorThreads threads;
     private Random random;
@@ -57,16 +57,19 @@ public sealed unsafe class ProcessorTests(TestMachine machine, ITestOutputHelper
                 Spin();
                 rounds++;
             }
-            while (time.ElapsedMilliseconds < 1500 * Fuzz.Factor);
+            // On a loaded host the threads get little done: until everything has happened at least once.
+            while (time.ElapsedMilliseconds < 1500 * Fuzz.Factor || !HasSeenAll && time.Elapsed < Patience);
             Give(Order.Anything);
             Pause(20);
             Give(Order.End);
             Await(() => isOver, "the end of the children");
             output.WriteLine($"{rounds} rounds, {threads.Exits} exits, {threads.Takes} interrupts, {threads.Moves} moves, {calls} calls, {answers} answers, {threads.Turns} of them asked for on the root's processor while it slept");
-            Assert.True(threads.Moves > 0 && threads.Takes > 0 && calls > 0 && answers > 0);
+            Assert.True(HasSeenAll);
             Assert.True(SyntheticMsrs<FakeBackend>.TryWrite(machine.RootVp, HvMsr.HV_X64_MSR_STIMER0_CONFIG, 0));
         }
     }
+
+    private bool HasSeenAll => threads.Moves > 0 && threads.Takes > 0 && calls > 0 && answers > 0;
 
     private void Give(Order order)
     {
