@@ -21,12 +21,10 @@ public unsafe struct LogicalProcessor
     public VirtualProcessor* InRegisters;
     /// <summary>A parent that the running one's intercept has woken: it is next (<see cref="Scheduler{TBackend}"/>, Scheduler.Answers.cs).</summary>
     public VirtualProcessor* Answering;
-    /// <summary>Whose turn stands still while <see cref="Running"/>, its parent, answers: in no queue, and not charged since its <see cref="VirtualProcessor.DispatchTsc"/>.</summary>
+    /// <summary>Whose turn stands still while <see cref="Running"/>, its parent, answers: in no queue, and not charged since its <see cref="VirtualProcessor.DispatchTsc"/>. Runnable: it has its answer.</summary>
     public VirtualProcessor* Asking;
     /// <summary>TSC of the intercept.</summary>
     public ulong AskedAt;
-    /// <summary>It has its answer, and its parent runs on.</summary>
-    public bool IsAnswered;
     /// <summary>Somebody who waits takes the processor from the running one, before it is entered again.</summary>
     public bool IsPreempted;
     public RunQueue Queue;

@@ -20,13 +20,13 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     private static bool IsOfTurn(LogicalProcessor* processor, VirtualProcessor* vp)
     {
         VirtualProcessor* running = processor->Running;
-        if (vp == processor->Asking)
-            processor->IsAnswered = true;
-        else if (running != null && running->SuspendReasons == SuspendReason.Intercept && vp->Scheduling.HasPrecedence
-            && ((ulong)processor->Answering | (ulong)processor->Asking) == 0)
+        if (vp != processor->Asking)
+        {
+            if (running == null || running->SuspendReasons != SuspendReason.Intercept || !vp->Scheduling.HasPrecedence
+                || ((ulong)processor->Answering | (ulong)processor->Asking) != 0)
+                return false;
             processor->Answering = vp;
-        else
-            return false;
+        }
         running->Work |= EntryWork.Reschedule;
         return true;
     }
@@ -41,7 +41,6 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         {
             processor->Answering = null;
             processor->Asking = vp;
-            processor->IsAnswered = false;
             now = Instructions.RdTsc();
             processor->AskedAt = now;
             next->DispatchTsc = now;
@@ -69,7 +68,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
     /// <summary>Whether the turn goes back at once: who asked has its answer, the parent sleeps, and while others wait they have not preempted it and the timer that ends the turn runs.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsEndOfAnswer(LogicalProcessor* processor, VirtualProcessor* parent, VirtualProcessor* vp) =>
-        processor->IsAnswered && vp->IsRunnable && !parent->IsRunnable && !vp->Scheduling.IsCapped
+        vp->IsRunnable && !parent->IsRunnable && !vp->Scheduling.IsCapped
         && (processor->Queue.IsEmpty || processor->SliceTimer.IsArmed && !processor->IsPreempted);
 
     /// <summary>Nothing is between the turns and the queue any more: who was about to answer is queued, and so is who has its answer. The turn of who asks ended when it asked.</summary>
@@ -89,7 +88,7 @@ public static unsafe partial class Scheduler<TBackend> where TBackend : struct, 
         if (asking == null)
             return;
         Charge(processor, asking, processor->AskedAt);
-        if (processor->IsAnswered && asking->IsRunnable)
+        if (asking->IsRunnable)
             Admit(processor, asking);
     }
 }
